@@ -1,0 +1,181 @@
+package keys_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nkeys"
+
+	"github.com/statuswire/statuswire/internal/keys"
+)
+
+func load(t *testing.T, dir string) *keys.Set {
+	t.Helper()
+	set, err := keys.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func public(t *testing.T, kp nkeys.KeyPair) string {
+	t.Helper()
+	pub, err := kp.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pub
+}
+
+func TestLoadMakesEachKeyOfItsKindForItsOwnerOnly(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "deep", "data")
+	set := load(t, dir)
+
+	for name, kind := range map[string]struct {
+		pair   nkeys.KeyPair
+		prefix string
+	}{
+		"service.nk":  {set.Service, "U"},
+		"operator.nk": {set.Operator, "U"},
+		"system.nk":   {set.System, "U"},
+		"issuer.nk":   {set.Issuer, "A"},
+		"xkey.nk":     {set.XKey, "X"},
+	} {
+		if pub := public(t, kind.pair); !strings.HasPrefix(pub, kind.prefix) {
+			t.Errorf("%s: public key %s, want one that starts with %s", name, pub, kind.prefix)
+		}
+	}
+	if len(set.TokenSecret) < keys.MinTokenSecretBytes {
+		t.Errorf("token secret has %d bytes", len(set.TokenSecret))
+	}
+	wantMode(t, keys.Dir(dir), 0o700)
+	entries, err := os.ReadDir(keys.Dir(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 6 {
+		t.Errorf("%d files, want 6: %v", len(entries), entries)
+	}
+	for _, e := range entries {
+		wantMode(t, filepath.Join(keys.Dir(dir), e.Name()), 0o600)
+	}
+}
+
+func wantMode(t *testing.T, path string, want fs.FileMode) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode().Perm(); got != want {
+		t.Errorf("%s: mode %04o, want %04o", path, got, want)
+	}
+}
+
+func TestLoadAgainGivesTheSameKeys(t *testing.T) {
+	dir := t.TempDir()
+	first, second := load(t, dir), load(t, dir)
+	for name, pair := range map[string][2]nkeys.KeyPair{
+		"service":  {first.Service, second.Service},
+		"operator": {first.Operator, second.Operator},
+		"system":   {first.System, second.System},
+		"issuer":   {first.Issuer, second.Issuer},
+		"xkey":     {first.XKey, second.XKey},
+	} {
+		if public(t, pair[0]) != public(t, pair[1]) {
+			t.Errorf("%s changed between two loads", name)
+		}
+	}
+	if string(first.TokenSecret) != string(second.TokenSecret) {
+		t.Error("token secret changed between two loads")
+	}
+}
+
+func TestLoadRefusesAndKeepsABadFile(t *testing.T) {
+	account, err := nkeys.CreateAccount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	accountSeed, err := account.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, file, text string
+		mode             fs.FileMode
+		want             string
+	}{
+		{"a key that everybody may read", "service.nk", "", 0o644, "chmod 600"},
+		{"a secret that everybody may write", "token.secret", strings.Repeat("s", 40), 0o602, "chmod 600"},
+		{"an empty key", "operator.nk", "", 0o600, "no nkey seed"},
+		{"a broken key", "issuer.nk", "SUAnonsense", 0o600, "no nkey seed"},
+		{"an account key where a user key belongs", "system.nk", string(accountSeed), 0o600, "kind account, it must be of kind user"},
+		{"a short secret", "token.secret", "hunter2", 0o600, "too short"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.Mkdir(keys.Dir(dir), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(keys.Dir(dir), c.file)
+			if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(path, c.mode); err != nil {
+				t.Fatal(err)
+			}
+			_, err := keys.Load(dir)
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) {
+				t.Fatalf("error %v, want one with %q and the path", err, c.want)
+			}
+			if c.text != "" && strings.Contains(err.Error(), c.text) {
+				t.Fatalf("error shows the secret: %v", err)
+			}
+			if after, _ := os.ReadFile(path); string(after) != c.text {
+				t.Error("the file was changed")
+			}
+		})
+	}
+}
+
+func TestReadersFindWhatLoadMade(t *testing.T) {
+	dir := t.TempDir()
+	set := load(t, dir)
+	operator, err := keys.ReadOperator(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if public(t, operator) != public(t, set.Operator) {
+		t.Error("another operator key")
+	}
+	secret, err := keys.ReadTokenSecret(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(secret) != string(set.TokenSecret) {
+		t.Error("another token secret")
+	}
+}
+
+func TestReadersWithoutKeysSayWhatToDo(t *testing.T) {
+	dir := t.TempDir()
+	_, operatorErr := keys.ReadOperator(dir)
+	_, secretErr := keys.ReadTokenSecret(dir)
+	want := "no keys in " + dir + ": start `statuswire serve --data " + dir + "` once"
+	for _, err := range []error{operatorErr, secretErr} {
+		if err == nil || err.Error() != want {
+			t.Errorf("error %v, want %q", err, want)
+		}
+		var missing *keys.MissingError
+		if !errors.As(err, &missing) || !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("error %v is no MissingError of os.ErrNotExist", err)
+		}
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+		t.Errorf("reading made %v", entries)
+	}
+}
