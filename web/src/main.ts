@@ -1,0 +1,73 @@
+// Wires the page: form → connection → events → model → views.
+
+import { webSocketUrl } from "./address.ts";
+import { Connection } from "./connection.ts";
+import { loadDemoUsers } from "./demo.ts";
+import { emptyModel, type Event, type Model, update } from "./model.ts";
+import { askReach } from "./reach.ts";
+import { makeBoardView } from "./view/board.ts";
+import { makeFormView, type Wish } from "./view/form.ts";
+import { makeLinkView } from "./view/link.ts";
+import { makeNoticesView } from "./view/notices.ts";
+import { makeSwitchesView } from "./view/switches.ts";
+import { makeTimelineView } from "./view/timeline.ts";
+
+let model: Model = emptyModel;
+let connection: Connection | null = null;
+let connectedToken = "";
+let drawing = false;
+
+const board = makeBoardView();
+const form = makeFormView({ onWatch: (wish) => void watch(wish), onDisconnect: () => void disconnect() });
+const views: readonly ((model: Model) => void)[] = [
+  makeLinkView(),
+  form.draw,
+  makeSwitchesView((name, on) => void connection?.switch(name, on)),
+  makeNoticesView((id) => emit({ type: "dismiss", id })),
+  board.draw,
+  makeTimelineView({
+    onPause: (on) => emit({ type: "pause", on }),
+    onClear: () => emit({ type: "clear" }),
+  }),
+];
+
+/** Changes the model at once and draws it with the next frame, however many come. */
+function emit(event: Event): void {
+  model = update(model, event);
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    for (const draw of views) draw(model);
+  });
+}
+
+async function watch({ token, conversation }: Wish): Promise<void> {
+  const usable = connection !== null && token === connectedToken && model.link.state === "live";
+  const current = usable ? connection : await connect(token);
+  await current?.watch(conversation);
+}
+
+async function connect(token: string): Promise<Connection | null> {
+  await connection?.close();
+  const opened = new Connection({ url: webSocketUrl(location.href), token, emit, reach: () => askReach(location.href) });
+  connection = opened;
+  connectedToken = token;
+  return (await opened.open()) ? opened : null;
+}
+
+async function disconnect(): Promise<void> {
+  await connection?.close();
+  connection = null;
+  emit({ type: "link", state: "closed" });
+}
+
+async function start(): Promise<void> {
+  emit({ type: "dismiss", id: 0 });
+  const users = await loadDemoUsers(location.href);
+  form.offer(users);
+  if (users[0]?.conversations[0] !== undefined) form.submit();
+}
+
+setInterval(() => board.tick(new Date()), 1_000);
+void start();

@@ -1,0 +1,123 @@
+package web_test
+
+import (
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/statuswire/statuswire/web"
+)
+
+func builtPage() fs.FS {
+	return fstest.MapFS{
+		"index.html":             {Data: []byte("<!doctype html><title>page</title>")},
+		"favicon.svg":            {Data: []byte("<svg/>")},
+		"assets/index-abc123.js": {Data: []byte("export {}")},
+		"assets/index-abc123.css": {
+			Data: []byte("body{}"),
+		},
+	}
+}
+
+func get(t *testing.T, h http.Handler, method, url string, header http.Header) *http.Response {
+	t.Helper()
+	r := httptest.NewRequest(method, url, nil)
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Result()
+}
+
+func TestFilesAreServedWithTheirTypeAndLifetime(t *testing.T) {
+	h := web.NewHandler(builtPage())
+	for _, tc := range []struct{ url, contentType, cache string }{
+		{"/", "text/html; charset=utf-8", "no-cache"},
+		{"/favicon.svg", "image/svg+xml", "no-cache"},
+		{"/assets/index-abc123.js", "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
+		{"/assets/index-abc123.css", "text/css; charset=utf-8", "public, max-age=31536000, immutable"},
+	} {
+		t.Run(tc.url, func(t *testing.T) {
+			res := get(t, h, http.MethodGet, tc.url, nil)
+			if res.StatusCode != http.StatusOK {
+				t.Fatalf("status %d, want 200", res.StatusCode)
+			}
+			if got := res.Header.Get("Content-Type"); got != tc.contentType {
+				t.Errorf("Content-Type %q, want %q", got, tc.contentType)
+			}
+			if got := res.Header.Get("Cache-Control"); got != tc.cache {
+				t.Errorf("Cache-Control %q, want %q", got, tc.cache)
+			}
+		})
+	}
+}
+
+func TestEveryAnswerForbidsForeignContent(t *testing.T) {
+	h := web.NewHandler(builtPage())
+	for _, url := range []string{"/", "/assets/index-abc123.js", "/missing"} {
+		res := get(t, h, http.MethodGet, url, nil)
+		csp := res.Header.Get("Content-Security-Policy")
+		for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"} {
+			if !strings.Contains(csp, want) {
+				t.Errorf("%s: the policy %q lacks %q", url, csp, want)
+			}
+		}
+		if strings.Contains(csp, "unsafe") {
+			t.Errorf("%s: the policy %q allows something unsafe", url, csp)
+		}
+		if got := res.Header.Get("X-Content-Type-Options"); got != "nosniff" {
+			t.Errorf("%s: X-Content-Type-Options %q, want nosniff", url, got)
+		}
+	}
+}
+
+func TestWhatIsNoFileOfThePageIsRefused(t *testing.T) {
+	h := web.NewHandler(builtPage())
+	for _, tc := range []struct {
+		name, method, url string
+		want              int
+	}{
+		{"an unknown path is not found", http.MethodGet, "/nothing", http.StatusNotFound},
+		{"a folder is not listed", http.MethodGet, "/assets/", http.StatusNotFound},
+		{"a path cannot climb", http.MethodGet, "/assets/../../web.go", http.StatusNotFound},
+		{"nothing can be posted", http.MethodPost, "/", http.StatusMethodNotAllowed},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := get(t, h, tc.method, tc.url, nil).StatusCode; got != tc.want {
+				t.Errorf("status %d, want %d", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestAnUnchangedPageIsNotSentAgain(t *testing.T) {
+	h := web.NewHandler(builtPage())
+	etag := get(t, h, http.MethodGet, "/", nil).Header.Get("ETag")
+	if etag == "" {
+		t.Fatal("no ETag")
+	}
+	res := get(t, h, http.MethodGet, "/", http.Header{"If-None-Match": {etag}})
+	if res.StatusCode != http.StatusNotModified {
+		t.Errorf("status %d, want 304", res.StatusCode)
+	}
+}
+
+func TestWithoutABuiltPageItSaysHowToBuildOne(t *testing.T) {
+	res := get(t, web.NewHandler(nil), http.MethodGet, "/", nil)
+	body := make([]byte, 4096)
+	n, _ := res.Body.Read(body)
+	if res.StatusCode != http.StatusOK || !strings.Contains(string(body[:n]), "make build") {
+		t.Errorf("status %d, body %q: want 200 and the words make build", res.StatusCode, body[:n])
+	}
+}
+
+func TestTheEmbeddedPageMatchesBuilt(t *testing.T) {
+	res := get(t, web.Handler(), http.MethodGet, "/favicon.svg", nil)
+	if got := res.StatusCode == http.StatusOK; got != web.Built() {
+		t.Errorf("favicon served: %v, Built: %v", got, web.Built())
+	}
+}
