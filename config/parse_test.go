@@ -1,0 +1,167 @@
+package config_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/statuswire/statuswire/config"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func TestBadStatuswireConf(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.conf")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no bad configurations found: %v", err)
+	}
+	t.Setenv("STATUSWIRE_TEST_SECRET", "short-secret-of-the-environment")
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".conf"), func(t *testing.T) {
+			_, err := config.Load(config.Files{Statuswire: file})
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if strings.Contains(err.Error(), "short-secret") {
+				t.Errorf("the error tells the secret: %v", err)
+			}
+			golden(t, file+".golden", strings.ReplaceAll(err.Error(), "testdata/bad/", "")+"\n")
+		})
+	}
+}
+
+// golden compares got with the file, or writes it under -update.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v (go test ./config -update writes it)", err)
+	}
+	if got != string(want) {
+		t.Errorf("%s: got\n%swant\n%s", file, got, want)
+	}
+}
+
+func TestGoodSettings(t *testing.T) {
+	dir := t.TempDir()
+	secret := strings.Repeat("s", 40)
+	write(t, filepath.Join(dir, "token.secret"), secret+"\n")
+	write(t, filepath.Join(dir, "limits.conf"), "subscriptions: 7\n")
+	t.Setenv("STATUSWIRE_TEST_LIFETIME", "15m0s")
+	file := filepath.Join(dir, "my.conf")
+	write(t, file, `
+LIMIT = 128KB
+HTTP = "[::1]:9000"
+allowed_origins: ["https://app.example.com", "https://*.example.org"]
+links: keep; cookie: sw_token
+grant_lifetime: $STATUSWIRE_TEST_LIFETIME
+native_websocket: yes
+token { secret_file: token.secret, issuer: "shop", audience: statuswire, leeway: 0 }
+limits { include "limits.conf", payload: $LIMIT, queue: "2 MiB", control_line: 1k, connect_timeout: 1500ms }
+keepalive { ping_interval: 90 }
+retention { max_age: "5m", max_bytes: 5GB, max_per_subject: 10 }
+callout { workers: 2, queue: 3 }
+shutdown { drain: "1m", close_spread: "0.5s" }
+`)
+	o, err := config.Load(config.Files{Statuswire: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, same := range map[string]bool{
+		"http":                  o.HTTP == "[::1]:9000",
+		"allowed_origins":       strings.Join(o.Gateway.AllowedOrigins, " ") == "https://app.example.com https://*.example.org",
+		"links":                 o.Gateway.KeepLinks,
+		"cookie":                o.Gateway.TokenCookie == "sw_token",
+		"grant_lifetime":        o.Callout.GrantLifetime == 15*time.Minute,
+		"native_websocket":      o.Engine.NativeWebSocket,
+		"token.secret_file":     string(o.Token.Secret) == secret,
+		"token.issuer":          o.Token.Issuer == "shop",
+		"token.audience":        o.Token.Audience == "statuswire",
+		"limits.subscriptions":  o.Callout.MaxSubscriptions == 7,
+		"limits.payload":        o.Gateway.MaxPayloadBytes == 128<<10 && o.Callout.MaxPayloadBytes == 128<<10,
+		"limits.queue":          o.Gateway.MaxQueueBytes == 2<<20,
+		"limits.control_line":   o.Gateway.MaxControlLineBytes == 1000,
+		"limits.connect":        o.Gateway.ConnectTimeout == 1500*time.Millisecond,
+		"keepalive":             o.Gateway.PingInterval == 90*time.Second && o.Gateway.PongTimeout == 0,
+		"retention.max_age":     o.Engine.Retention.MaxAge == 5*time.Minute,
+		"retention.max_bytes":   o.Engine.Retention.MaxBytes == 5<<30,
+		"retention.per_subject": o.Engine.Retention.MaxPerSubject == 10,
+		"callout":               o.Callout.Workers == 2 && o.Callout.QueueLength == 3,
+		"shutdown.drain":        o.DrainTimeout == time.Minute,
+		"shutdown.close_spread": o.Gateway.CloseSpread == 500*time.Millisecond,
+	} {
+		if !same {
+			t.Errorf("%s did not arrive: %+v", name, o)
+		}
+	}
+}
+
+func TestAMissingFileIsAnErrorOnlyWhenItWasNamed(t *testing.T) {
+	t.Chdir(t.TempDir())
+	o, err := config.Load(config.Files{})
+	if err != nil {
+		t.Fatalf("without files: %v", err)
+	}
+	if o.Engine.ConfigName != "built-in nats.conf" || o.HTTP != "127.0.0.1:8080" {
+		t.Errorf("without files: got %q, %q", o.Engine.ConfigName, o.HTTP)
+	}
+	for _, f := range []config.Files{{Statuswire: "other.conf"}, {NATS: "other.conf"}} {
+		_, err := config.Load(f)
+		if want := "other.conf: the configuration file cannot be read: no such file or directory"; err == nil || err.Error() != want {
+			t.Errorf("%+v: got %v, want %s", f, err, want)
+		}
+	}
+	write(t, "statuswire.conf", `http: "127.0.0.1:9999"`)
+	write(t, "nats.conf", "port: 1\n")
+	o, err = config.Load(config.Files{})
+	if err != nil || o.HTTP != "127.0.0.1:9999" || o.Engine.ConfigName != "nats.conf" || string(o.Engine.Config) != "port: 1\n" {
+		t.Errorf("the files of the working directory are not read: %+v, %v", o, err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	shipped, err := os.ReadFile("../statuswire.conf")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(shipped)
+	files, _ := filepath.Glob("testdata/bad/*.conf")
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if strings.Contains(strings.ToLower(string(data)), "include") {
+			t.Skip("reads files")
+		}
+		o, err := config.Parse("fuzz.conf", data)
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "fuzz.conf:") {
+				t.Errorf("an error without the file: %v", err)
+			}
+			return
+		}
+		if err := o.Gateway.Validate(); err != nil {
+			t.Errorf("what the parser accepts, the gateway does not: %v", err)
+		}
+	})
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

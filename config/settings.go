@@ -1,0 +1,57 @@
+package config
+
+import (
+	"time"
+
+	"github.com/statuswire/statuswire/app"
+)
+
+// setting is one key of statuswire.conf.
+type setting struct {
+	key  string // "limits.subscriptions": block and name
+	kind kind
+}
+
+// settings is the table of statuswire.conf: every key, its range and the option
+// that it sets. statuswire.conf in the root explains each to its reader.
+func settings() []setting {
+	const kb, mb, gb = 1 << 10, 1 << 20, 1 << 30
+	type o = app.Options
+	return []setting{
+		{"http", address(func(o *o) *string { return &o.HTTP })},
+		{"allowed_origins", origins(func(o *o) *[]string { return &o.Gateway.AllowedOrigins })},
+		{"cookie", cookieName(func(o *o) *string { return &o.Gateway.TokenCookie })},
+		{"links", choice("close", "keep", func(o *o) *bool { return &o.Gateway.KeepLinks })},
+		{"grant_lifetime", duration(time.Minute, 30*day, func(o *o) *time.Duration { return &o.Callout.GrantLifetime })},
+		{"native_websocket", yesNo(func(o *o) *bool { return &o.Engine.NativeWebSocket })},
+
+		{"token.secret", secret(func(o *o) *[]byte { return &o.Token.Secret })},
+		{"token.secret_file", secretFile(func(o *o) *[]byte { return &o.Token.Secret })},
+		{"token.issuer", text(func(o *o) *string { return &o.Token.Issuer })},
+		{"token.audience", text(func(o *o) *string { return &o.Token.Audience })},
+		{"token.leeway", duration(0, 10*time.Minute, func(o *o) *time.Duration { return &o.Token.Leeway })},
+
+		{"limits.subscriptions", number(1, 100_000, func(o *o) *int { return &o.Callout.MaxSubscriptions })},
+		{"limits.control_line", size(512, mb, func(o *o) *int { return &o.Gateway.MaxControlLineBytes })},
+		{"limits.payload", size(kb, mb,
+			func(o *o) *int { return &o.Gateway.MaxPayloadBytes },
+			func(o *o) *int { return &o.Callout.MaxPayloadBytes })},
+		{"limits.queue", size(16*kb, gb, func(o *o) *int { return &o.Gateway.MaxQueueBytes })},
+		{"limits.connect_timeout", duration(100*time.Millisecond, 5*time.Minute, func(o *o) *time.Duration { return &o.Gateway.ConnectTimeout })},
+
+		{"keepalive.ping_interval", duration(time.Second, time.Hour, func(o *o) *time.Duration { return &o.Gateway.PingInterval })},
+		{"keepalive.pong_timeout", duration(time.Second, time.Hour, func(o *o) *time.Duration { return &o.Gateway.PongTimeout })},
+
+		{"retention.max_age", duration(time.Minute, 365*day, func(o *o) *time.Duration { return &o.Engine.Retention.MaxAge })},
+		{"retention.max_bytes", size(mb, 1024*1024*gb, func(o *o) *int64 { return &o.Engine.Retention.MaxBytes })},
+		{"retention.max_per_subject", number(1, 1_000_000, func(o *o) *int64 { return &o.Engine.Retention.MaxPerSubject })},
+
+		{"callout.workers", number(1, 1024, func(o *o) *int { return &o.Callout.Workers })},
+		{"callout.queue", number(1, 1_000_000, func(o *o) *int { return &o.Callout.QueueLength })},
+
+		{"shutdown.drain", duration(100*time.Millisecond, 10*time.Minute, func(o *o) *time.Duration { return &o.DrainTimeout })},
+		{"shutdown.close_spread", duration(time.Millisecond, 5*time.Minute, func(o *o) *time.Duration { return &o.Gateway.CloseSpread })},
+	}
+}
+
+const day = 24 * time.Hour
