@@ -1,0 +1,191 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// maxMaxPending is the server's own default of max_pending, which is the most that
+// one slow reader may hold in memory.
+const maxMaxPending = server.MAX_PENDING_SIZE
+
+// checker collects what the house relies on and nats.conf does not say.
+type checker struct {
+	opts   Options
+	server *server.Options
+	raw    map[string]any
+	vars   map[string]string
+	faults []*ConfigError
+}
+
+// checkConfig verifies that nats.conf says what our parts rely on. A file that
+// starts a server may still leave a door open: a user without an allow list may do
+// everything.
+func checkConfig(o *server.Options, raw map[string]any, opts Options, vars map[string]string) error {
+	c := &checker{opts: opts, server: o, raw: raw, vars: vars}
+	c.checkServer()
+	c.checkAccounts()
+	c.checkCallout()
+	for _, p := range Parts() {
+		c.checkPart(p)
+	}
+	c.warnOfDelegatedUsers()
+	return joinByLine(c.faults)
+}
+
+// fault records one, at the line of the deepest key of the path that is there.
+func (c *checker) fault(path []string, format string, args ...any) {
+	_, line := lookUp(c.raw, path...)
+	c.faults = append(c.faults, &ConfigError{File: c.opts.ConfigName, Line: line, Text: fmt.Sprintf(format, args...)})
+}
+
+func at(path ...string) []string { return path }
+
+func (c *checker) checkServer() {
+	if !c.server.JetStream {
+		c.fault(at("jetstream"), "jetstream is not enabled: add jetstream { sync_interval: 1s }")
+	}
+	if !c.server.ProxyProtocol {
+		c.fault(at("proxy_protocol"), "proxy_protocol must be true: without it nobody sees the browsers' addresses")
+	}
+	if !c.server.NoFastProducerStall {
+		c.fault(at("no_fast_producer_stall"), "no_fast_producer_stall must be true: otherwise a slow reader slows the publishers")
+	}
+	if p := c.server.MaxPending; p <= 0 || p > maxMaxPending {
+		c.fault(at("max_pending"), "max_pending must be between 1 byte and 64MB, 8MB is good: it is what one slow reader may hold in memory")
+	}
+	if c.server.SystemAccount != AccountSystem {
+		c.fault(at("system_account"), "system_account must be %s", AccountSystem)
+	}
+}
+
+func (c *checker) checkAccounts() {
+	for _, name := range []string{AccountStatus, AccountAuth, AccountSystem} {
+		if !slices.ContainsFunc(c.server.Accounts, func(a *server.Account) bool { return a.Name == name }) {
+			c.fault(at("accounts"), "account %s is missing", name)
+		}
+	}
+	if enabled, _ := lookUp(c.raw, "accounts", AccountStatus, "jetstream"); enabled == nil {
+		c.fault(at("accounts", AccountStatus), "account %s needs jetstream: enabled", AccountStatus)
+	}
+	const from, to = "status.*.*", "submit.$1.$2"
+	mapped, _ := lookUp(c.raw, "accounts", AccountStatus, "mappings", from)
+	if mapped != to {
+		c.fault(at("accounts", AccountStatus, "mappings"), "account %s needs mappings: { %q: %q }, the way of a status to the broadcaster", AccountStatus, from, to)
+	}
+}
+
+func (c *checker) checkCallout() {
+	ac := c.server.AuthCallout
+	if ac == nil {
+		c.fault(at("authorization"), "authorization { auth_callout { issuer: $ISSUER_KEY, account: %s, auth_users: […] } } is missing: it decides what browsers may do", AccountAuth)
+		return
+	}
+	path := func(key string) []string { return at("authorization", "auth_callout", key) }
+	if ac.Issuer != c.vars["ISSUER_KEY"] {
+		c.fault(path("issuer"), "the issuer must be $ISSUER_KEY")
+	}
+	if ac.Account != AccountAuth {
+		c.fault(path("account"), "the account of auth_callout must be %s", AccountAuth)
+	}
+	if ac.XKey != "" && ac.XKey != c.vars["SEAL_KEY"] {
+		c.fault(path("xkey"), "the xkey must be $SEAL_KEY, or absent")
+	}
+	for _, name := range []string{"SERVICE_KEY", "OPERATOR_KEY", "SYSTEM_KEY"} {
+		if c.user(name) != nil {
+			c.checkAuthUser(name)
+		}
+	}
+}
+
+// checkAuthUser wants the variable among auth_users.
+func (c *checker) checkAuthUser(name string) {
+	if ac := c.server.AuthCallout; ac != nil && !slices.Contains(ac.AuthUsers, c.vars[name]) {
+		c.fault(at("authorization", "auth_callout", "auth_users"), "auth_users must name $%s: the callout would be asked for it, and deny it", name)
+	}
+}
+
+func (c *checker) checkPart(p Part) {
+	account := AccountStatus
+	if p == PartCallout {
+		account = AccountAuth
+	}
+	users := at("accounts", account, "users")
+	u := c.user(p.variable())
+	if u == nil {
+		c.fault(users, "the user { nkey: $%s } is missing", p.variable())
+		return
+	}
+	if u.Account == nil || u.Account.Name != account {
+		c.fault(users, "the user $%s must be in account %s", p.variable(), account)
+	}
+	if !restricted(u.Permissions) {
+		c.fault(users, "the user $%s needs an allow list for publish and for subscribe: without one it may do everything", p.variable())
+	}
+	c.checkAuthUser(p.variable())
+}
+
+func restricted(p *server.Permissions) bool {
+	return p != nil && p.Publish != nil && p.Publish.Allow != nil && p.Subscribe != nil && p.Subscribe.Allow != nil
+}
+
+func (c *checker) user(variable string) *server.NkeyUser {
+	for _, u := range c.server.Nkeys {
+		if u.Nkey == c.vars[variable] {
+			return u
+		}
+	}
+	return nil
+}
+
+// warnOfDelegatedUsers names the users that somebody added to the accounts but not
+// to auth_users. That is only right with a callout that knows them.
+func (c *checker) warnOfDelegatedUsers() {
+	if c.server.AuthCallout == nil {
+		return
+	}
+	var names []string
+	for _, u := range c.server.Users {
+		names = append(names, u.Username)
+	}
+	known := map[string]bool{}
+	for _, key := range c.vars {
+		known[key] = true
+	}
+	for _, u := range c.server.Nkeys {
+		if !known[u.Nkey] {
+			names = append(names, u.Nkey)
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(c.server.AuthCallout.AuthUsers, name) {
+			c.opts.Logger.Warn("a user of nats.conf is not in auth_users: the callout is asked for it, and denies it", "user", name)
+		}
+	}
+}
+
+// lookUp follows keys through the parsed file. It returns the value, nil when it is
+// not there, and the line of the deepest key found, 0 when there is none.
+func lookUp(raw map[string]any, path ...string) (value any, line int) {
+	value = raw
+	for _, key := range path {
+		m, ok := value.(map[string]any)
+		if !ok {
+			return nil, line
+		}
+		next, ok := m[key]
+		if !ok {
+			return nil, line
+		}
+		if t, ok := next.(interface{ Line() int }); ok {
+			line = t.Line()
+		}
+		if t, ok := next.(interface{ Value() any }); ok {
+			next = t.Value()
+		}
+		value = next
+	}
+	return value, line
+}

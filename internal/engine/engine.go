@@ -1,0 +1,154 @@
+// Package engine runs the NATS server inside the process. It turns nats.conf, the
+// table of permissions, into server options and checks what the rest of the house
+// relies on; starts and stops the server; makes the streams and the bucket; and
+// gives out the two kinds of connection inside the process:
+//
+//	Connect    a nats.Conn of one of our own parts, with that part's permissions
+//	DialLink   a raw pipe for one browser's CONNECT, with the browser's address
+//
+// The keys of our own parts are made in New and never leave the memory, so no
+// client over TCP can be one of them.
+package engine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+)
+
+// Account names of nats.conf.
+const (
+	AccountStatus = "STATUS" // services, operators and browsers
+	AccountAuth   = "AUTH"   // the auth callout
+	AccountSystem = "SYS"    // the server's own events and reports
+)
+
+// Engine is one embedded NATS server. New makes it, Start and Stop are its one
+// life. Safe for concurrent use.
+type Engine struct {
+	opts   Options
+	logger *slog.Logger
+	server *server.Options // as parsed and checked; Start clones it
+	parts  map[Part]nkeys.KeyPair
+
+	mu    sync.Mutex // guards what follows
+	state state
+	srv   *server.Server // set by Start
+	conns []*nats.Conn   // given out by Connect, closed by Stop
+	ended chan struct{}  // closed when Stop has ended everything
+}
+
+type state int
+
+const (
+	stateNew state = iota
+	stateStarting
+	stateRunning
+	stateStopped
+)
+
+// New parses and checks nats.conf and starts nothing. What is wrong in the file
+// is a *ConfigError; several are joined, in the order of their lines.
+func New(opts Options) (*Engine, error) {
+	opts = opts.withDefaults()
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	parts, err := makePartKeys()
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := parseConfig(opts, parts)
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{opts: opts, logger: opts.Logger, server: parsed, parts: parts, ended: make(chan struct{})}, nil
+}
+
+// ServerID is the server's public key as INFO and the auth callout show it; ""
+// before Start.
+func (e *Engine) ServerID() string {
+	if srv := e.running(); srv != nil {
+		return srv.ID()
+	}
+	return ""
+}
+
+// ClientURL is where services and the nats CLI connect: "nats://127.0.0.1:4222".
+// A listener on all addresses is given as the loopback one. "" before Start.
+func (e *Engine) ClientURL() string {
+	srv := e.running()
+	if srv == nil {
+		return ""
+	}
+	addr, ok := srv.Addr().(*net.TCPAddr)
+	if !ok {
+		return ""
+	}
+	host := addr.IP
+	if host.IsUnspecified() {
+		host = net.IPv4(127, 0, 0, 1)
+	}
+	scheme := "nats"
+	if e.server.TLSConfig != nil {
+		scheme = "tls"
+	}
+	return fmt.Sprintf("%s://%s", scheme, net.JoinHostPort(host.String(), fmt.Sprint(addr.Port)))
+}
+
+// Health is nil when the server and its streams can serve, else what is wrong.
+func (e *Engine) Health() error {
+	srv := e.running()
+	if srv == nil {
+		return ErrNotRunning
+	}
+	if h := srv.Healthz(nil); h.Status != "ok" {
+		return fmt.Errorf("nats-server is not healthy: %s", h.Error)
+	}
+	return nil
+}
+
+// NativeWebSocket reports whether nats.conf opens the server's own WebSocket
+// listener, where the gateway's limits do not hold.
+func (e *Engine) NativeWebSocket() bool { return e.server.Websocket.Port != 0 }
+
+// SealsCallouts reports whether callout requests are encrypted to Keys.XKey: when
+// nats.conf names an xkey, or connects servers with each other so that requests
+// may leave the process.
+func (e *Engine) SealsCallouts() bool { return e.server.AuthCallout.XKey != "" }
+
+func (e *Engine) running() *server.Server {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.state != stateRunning {
+		return nil
+	}
+	return e.srv
+}
+
+// dialable returns the server once it takes connections: Start itself connects to
+// make the streams.
+func (e *Engine) dialable() (*server.Server, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.srv == nil || e.state == stateStopped {
+		return nil, ErrNotRunning
+	}
+	return e.srv, nil
+}
+
+// wait returns when done is closed or the context has ended.
+func wait(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+)
+
+// Part is one of our own parts with a connection of its own. Its user in
+// nats.conf is $NAME_KEY in capitals, its inbox is _INBOX_<name>.>, which services
+// cannot hear.
+type Part string
+
+// The parts. All are in account STATUS but PartCallout, which is in AUTH.
+const (
+	PartGateway     Part = "gateway"
+	PartFanout      Part = "fanout"
+	PartBroadcaster Part = "broadcaster"
+	PartEdge        Part = "edge"
+	PartAdmin       Part = "admin"
+	PartDirectory   Part = "directory"
+	PartPresence    Part = "presence"
+	PartAudit       Part = "audit"
+	PartStreams     Part = "streams"
+	PartCallout     Part = "callout"
+)
+
+// Parts lists every part.
+func Parts() []Part {
+	return []Part{
+		PartGateway, PartFanout, PartBroadcaster, PartEdge, PartAdmin,
+		PartDirectory, PartPresence, PartAudit, PartStreams, PartCallout,
+	}
+}
+
+// variable is the name of the part's public key in nats.conf, without the $.
+func (p Part) variable() string { return strings.ToUpper(string(p)) + "_KEY" }
+
+func makePartKeys() (map[Part]nkeys.KeyPair, error) {
+	pairs := map[Part]nkeys.KeyPair{}
+	for _, p := range Parts() {
+		kp, err := nkeys.CreateUser()
+		if err != nil {
+			return nil, fmt.Errorf("cannot make the key of %s: %w", p, err)
+		}
+		pairs[p] = kp
+	}
+	return pairs, nil
+}
+
+// Connect opens a connection inside the process with the permissions of the part.
+// It reconnects for ever, also after a kick; Stop closes it if the caller has not.
+// Later options win over ours. A part may hold several connections.
+func (e *Engine) Connect(part Part, opts ...nats.Option) (*nats.Conn, error) {
+	srv, err := e.dialable()
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect %s: %w", part, err)
+	}
+	kp := e.parts[part]
+	if kp == nil {
+		return nil, fmt.Errorf("cannot connect %q: there is no such part", part)
+	}
+	public, err := kp.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect %s: %w", part, err)
+	}
+	all := append([]nats.Option{
+		nats.Name("statuswire " + string(part)),
+		nats.InProcessServer(srv),
+		nats.Nkey(public, kp.Sign),
+		nats.CustomInboxPrefix("_INBOX_" + string(part)),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			subject := ""
+			if sub != nil {
+				subject = sub.Subject
+			}
+			e.logger.Warn("NATS connection", "part", string(part), "subject", subject, "error", err)
+		}),
+	}, opts...)
+	nc, err := nats.Connect("", all...)
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect %s: %w", part, err)
+	}
+	if !e.keep(nc) {
+		nc.Close()
+		return nil, fmt.Errorf("cannot connect %s: %w", part, ErrNotRunning)
+	}
+	return nc, nil
+}
+
+// keep remembers the connection for Stop. It is false when Stop was faster.
+func (e *Engine) keep(nc *nats.Conn) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.state == stateStopped {
+		return false
+	}
+	e.conns = append(slices.DeleteFunc(e.conns, (*nats.Conn).IsClosed), nc)
+	return true
+}

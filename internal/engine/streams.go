@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Names of what the engine makes in account STATUS.
+const (
+	StreamStatus    = "STATUS"    // every status, stored and republished on status.<c>.<cat>
+	StreamAudit     = "AUDIT"     // security events, never deleted by hand
+	BucketDirectory = "directory" // the conversations
+)
+
+const (
+	// maxStoredBytes bounds one stored status: 64 KiB of message and room for headers.
+	maxStoredBytes = 64<<10 + 8<<10
+
+	duplicateWindow = 2 * time.Minute
+
+	auditMaxAge       = 90 * 24 * time.Hour
+	auditMaxBytes     = 1 << 30
+	directoryMaxBytes = 256 << 20
+
+	// streamRetryWait is the pause before asking again while a cluster elects.
+	streamRetryWait = 250 * time.Millisecond
+)
+
+func statusStream(r Retention, replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        StreamStatus,
+		Description: "validated statuses, by conversation and category",
+		Subjects:    []string{"ingest.*.*"},
+		// Stored under the public subject, and pushed on it as soon as it is stored.
+		SubjectTransform:  &jetstream.SubjectTransformConfig{Source: "ingest.*.*", Destination: "status.{{wildcard(1)}}.{{wildcard(2)}}"},
+		RePublish:         &jetstream.RePublish{Source: "status.*.*", Destination: "status.{{wildcard(1)}}.{{wildcard(2)}}"},
+		Storage:           jetstream.FileStorage,
+		Replicas:          replicas,
+		Discard:           jetstream.DiscardOld,
+		MaxAge:            r.MaxAge,
+		MaxBytes:          r.MaxBytes,
+		MaxMsgsPerSubject: r.MaxPerSubject,
+		MaxMsgSize:        maxStoredBytes,
+		Duplicates:        min(duplicateWindow, r.MaxAge),
+		AllowDirect:       true,
+	}
+}
+
+func auditStream(replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        StreamAudit,
+		Description: "denials and other security events",
+		Subjects:    []string{"audit.>"},
+		Storage:     jetstream.FileStorage,
+		Replicas:    replicas,
+		Discard:     jetstream.DiscardOld,
+		MaxAge:      auditMaxAge,
+		MaxBytes:    auditMaxBytes,
+		DenyDelete:  true,
+		DenyPurge:   true,
+		AllowDirect: true,
+	}
+}
+
+func directoryBucket(replicas int) jetstream.KeyValueConfig {
+	return jetstream.KeyValueConfig{
+		Bucket:      BucketDirectory,
+		Description: "conversations: owner, members, categories",
+		Storage:     jetstream.FileStorage,
+		Replicas:    replicas,
+		History:     1,
+		MaxBytes:    directoryMaxBytes,
+	}
+}
+
+// makeStreams creates the streams and the bucket, or brings their settings up to
+// date. In a cluster it asks again until there is a leader.
+func (e *Engine) makeStreams(ctx context.Context) error {
+	nc, err := e.Connect(PartStreams)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	for _, s := range []jetstream.StreamConfig{statusStream(e.opts.Retention, e.opts.Replicas), auditStream(e.opts.Replicas)} {
+		err := retry(ctx, func() error { _, err := js.CreateOrUpdateStream(ctx, s); return err })
+		if err != nil {
+			return fmt.Errorf("cannot make the stream %s: %w", s.Name, err)
+		}
+	}
+	err = retry(ctx, func() error { _, err := js.CreateOrUpdateKeyValue(ctx, directoryBucket(e.opts.Replicas)); return err })
+	if err != nil {
+		return fmt.Errorf("cannot make the bucket %s: %w", BucketDirectory, err)
+	}
+	return nil
+}
+
+// retry calls do until it succeeds, fails for good, or the context ends.
+func retry(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if err == nil || !passing(err) {
+			return err
+		}
+		pause := time.NewTimer(streamRetryWait)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return errors.Join(err, ctx.Err())
+		}
+	}
+}
+
+// passing reports whether the error is of a cluster that has not elected yet:
+// nobody answers, or JetStream says that it is not available (503).
+func passing(err error) bool {
+	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrTimeout) {
+		return true
+	}
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.Code == 503 && api.ErrorCode != jetstream.JSErrCodeJetStreamNotEnabled &&
+		api.ErrorCode != jetstream.JSErrCodeJetStreamNotEnabledForAccount
+}
