@@ -1,0 +1,17 @@
+// Package history reads stored statuses out of the stream STATUS: the snapshot
+// that a join answers, the messages that a subscriber missed, the newest
+// sequence of each subject.
+//
+// It uses direct get (ADR-31) and makes no JetStream consumer: a read leaves
+// nothing behind on the server. The edge and the fan-out are its callers; who
+// may read what is theirs to decide.
+//
+//	snapshot, after, sequences
+//	        │  one request: multi_last, or next_by_subj with a batch
+//	        ▼
+//	$JS.API.DIRECT.GET.STATUS ── message ── message ── 204 EOB ──▶ one inbox
+//
+// A batch get holds the stream's lock against writers while it runs (seen on
+// nats-server 2.15.2), so no request asks for more than MaxBatch messages or
+// maxBatchBytes bytes; longer answers are read in pages.
+package history

@@ -1,0 +1,32 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrUnavailable: nobody answers for the stream, it has no leader or does
+	// not exist yet. Trying again later can help.
+	ErrUnavailable = errors.New("the stream of statuses does not answer: try again")
+	// ErrTooManySubjects: more than 1024 subjects match. Ask for one
+	// conversation at a time.
+	ErrTooManySubjects = errors.New("more than 1024 subjects match: ask for fewer")
+	// ErrNotRead: the server found a message and could not load it, for
+	// instance because retention dropped it at that moment. Try again.
+	ErrNotRead = errors.New("a stored status could not be read: try again")
+	// ErrBadAnswer: the answer is not what ADR-31 describes.
+	ErrBadAnswer = errors.New("the stream's answer makes no sense")
+)
+
+// RefusedError is the server's own refusal of a direct get, for example 408 Bad
+// Request.
+type RefusedError struct {
+	Code        int
+	Description string
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the stream refused the request: %d %s", e.Code, e.Description)
+}
