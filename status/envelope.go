@@ -3,6 +3,7 @@ package status
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -79,12 +80,12 @@ func parseEnvelope(data []byte) (envelope, *Error) {
 // knownField looks up a key as it stands in the payload, quotes and escapes and all.
 func knownField(key []byte) (field, bool) {
 	name := key[1 : len(key)-1]
+	var buf [len("timestamp")]byte
 	if bytes.IndexByte(name, '\\') >= 0 {
-		const longest = len("timestamp") * len(`\u0074`)
-		if len(name) > longest {
+		var ok bool
+		if name, ok = unescapeASCII(buf[:0], name); !ok {
 			return 0, false
 		}
-		name = []byte(unquote(key))
 	}
 	for f, known := range fieldNames {
 		if string(name) == known {
@@ -92,6 +93,30 @@ func knownField(key []byte) (field, bool) {
 		}
 	}
 	return 0, false
+}
+
+// unescapeASCII decodes the inside of a valid JSON string into dst. It gives up
+// when that is full and on what no field name of ours has in it.
+func unescapeASCII(dst, raw []byte) ([]byte, bool) {
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
+		if c == '\\' {
+			if raw[i+1] != 'u' {
+				return nil, false
+			}
+			code, err := strconv.ParseUint(string(raw[i+2:i+6]), 16, 16)
+			if err != nil || code >= utf8.RuneSelf {
+				return nil, false
+			}
+			c = byte(code)
+			i += len(`u0074`)
+		}
+		if len(dst) == cap(dst) {
+			return nil, false
+		}
+		dst = append(dst, c)
+	}
+	return dst, true
 }
 
 // unquote decodes a JSON string that is known to be valid.

@@ -88,6 +88,9 @@ func checkHeader(published map[string][]string) *Error {
 }
 
 func checkHeaderName(name string) *Error {
+	if name == "" {
+		return ErrBadHeader.Withf("header name is empty")
+	}
 	for i := range len(name) {
 		if name[i] <= ' ' || name[i] > '~' || name[i] == ':' {
 			return ErrBadHeader.Withf("header name %s is not one word of printable ASCII without a colon", Quote(name))

@@ -1,7 +1,6 @@
 package status
 
 import (
-	"bytes"
 	"strings"
 	"time"
 )
@@ -15,9 +14,6 @@ type Normalized struct {
 	ID       string
 	Priority Priority
 }
-
-// timestampLayout is how we write the time of arrival: UTC, in milliseconds.
-const timestampLayout = "2006-01-02T15:04:05.000Z07:00"
 
 // Normalize checks a payload that arrived now for the given category and fills
 // in what is missing:
@@ -149,35 +145,6 @@ func checkID(what, id string) *Error {
 		}
 	}
 	return nil
-}
-
-// timestamp is what is to stand in place of the publisher's, nil to leave all
-// as it is.
-func (e *envelope) timestamp(payload []byte) ([]byte, *Error) {
-	raw := e.value(payload, fieldTimestamp)
-	if raw == nil {
-		return nil, nil
-	}
-	if raw[0] != '"' {
-		return nil, ErrBadTimestamp.Withf(`timestamp is %s: write it as "2024-01-19T12:00:00Z"`, kind(raw))
-	}
-	text := raw[1 : len(raw)-1]
-	if bytes.IndexByte(text, '\\') >= 0 {
-		text = []byte(unquote(raw))
-	}
-	var t time.Time
-	err := t.UnmarshalText(text)
-	if err != nil {
-		return nil, ErrBadTimestamp.Withf("timestamp %s is not RFC 3339: write it as 2024-01-19T12:00:00Z", Quote(string(text)))
-	}
-	if text[len(text)-1] == 'Z' {
-		return nil, nil
-	}
-	inUTC, err := t.UTC().AppendText(make([]byte, 0, len(time.RFC3339Nano)))
-	if err != nil {
-		return nil, ErrBadTimestamp.Withf("timestamp %s has no four-digit year in UTC", Quote(string(text)))
-	}
-	return inUTC, nil
 }
 
 // fill writes the payload with the missing fields in front, and the timestamp
