@@ -75,7 +75,7 @@ func TestSnapshotLargerThanOneAnswerIsTrueAtOneSequence(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				nc.Publish(fmt.Sprintf("status.c1.cat%d", i%categories), text[:100])
+				storeMsg(t, nc, &nats.Msg{Subject: fmt.Sprintf("status.c1.cat%d", i%categories), Data: text[:100]})
 			}
 		}
 	})
