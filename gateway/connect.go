@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
+)
+
+// connectOptions is what the gateway reads of a browser's CONNECT.
+type connectOptions struct {
+	Verbose      bool   `json:"verbose"`
+	Pedantic     bool   `json:"pedantic"`
+	AuthToken    string `json:"auth_token"`
+	User         string `json:"user"`
+	Pass         string `json:"pass"`
+	Name         string `json:"name"`
+	Lang         string `json:"lang"`
+	Version      string `json:"version"`
+	Headers      bool   `json:"headers"`
+	NoResponders bool   `json:"no_responders"`
+}
+
+// variants of a message: what the browser's CONNECT said that it can read.
+const (
+	variantPlain uint8 = iota
+	variantHeaders
+)
+
+// doConnect authenticates the browser. What it sent after CONNECT is handled
+// once there is a verdict.
+func (s *socket) doConnect(raw []byte) error {
+	var opts connectOptions
+	if err := json.Unmarshal(raw, &opts); err != nil {
+		return end(closeDenied("CONNECT is not valid JSON"))
+	}
+	if opts.AuthToken == "" {
+		opts.AuthToken = opts.Pass
+	}
+	if opts.AuthToken == "" {
+		opts.AuthToken = s.cookie
+	}
+	opts.Pass = ""
+	if opts.AuthToken == "" {
+		return end(closeDenied(reasonNoToken))
+	}
+	var join status.ConversationID
+	if opts.User != "" {
+		c, err := status.ParseConversationID(opts.User)
+		if err != nil {
+			return end(closeDenied(err.Error()))
+		}
+		join = c
+	}
+	s.connect = opts
+	if opts.Headers {
+		s.variant = variantHeaders
+	}
+	if err := s.login(s.ctx, opts, join); err != nil {
+		return err
+	}
+	s.connected = true
+	s.ok()
+	return nil
+}
+
+// login finds the credential of the token and takes its grant.
+func (s *socket) login(ctx context.Context, opts connectOptions, join status.ConversationID) error {
+	ctx, cancel := context.WithTimeout(ctx, s.gateway.opts.VerdictTimeout)
+	defer cancel()
+	cred := s.gateway.credential(s.credentialKey(opts.AuthToken))
+	err := cred.ensure(ctx, s, opts, need{join: join})
+	if err != nil {
+		cred.release()
+		var denial *session.Denial
+		if errors.As(err, &denial) && denial.Final {
+			return end(closeDenied(denial.Reason))
+		}
+		s.gateway.opts.Logger.Warn("no verdict for a browser", "remote", s.remote, "error", err)
+		return end(closePassing(reasonUnavailable))
+	}
+	if !cred.attach(s) {
+		return end(closePassing(reasonUnavailable))
+	}
+	return nil
+}
+
+// credentialKey finds the grant that a token already holds. Only a hash of the
+// token is kept. A socket that keeps its own link holds its grant alone.
+func (s *socket) credentialKey(token string) credentialKey {
+	key := credentialKey{hash: sha256.Sum256([]byte(token))}
+	if s.gateway.opts.KeepLinks {
+		key.socket = s.id
+	}
+	return key
+}
+
+// linkConnect is the CONNECT that goes to the server on the browser's behalf.
+func linkConnect(opts connectOptions) ([]byte, error) {
+	return encodeJSON(struct {
+		Verbose   bool   `json:"verbose"`
+		Pedantic  bool   `json:"pedantic"`
+		AuthToken string `json:"auth_token"`
+		User      string `json:"user,omitempty"`
+		Name      string `json:"name,omitempty"`
+		Lang      string `json:"lang,omitempty"`
+		Version   string `json:"version,omitempty"`
+		Protocol  int    `json:"protocol"`
+	}{AuthToken: opts.AuthToken, User: opts.User, Name: opts.Name, Lang: opts.Lang, Version: opts.Version, Protocol: 1})
+}
+
+// expiresIn is how long until the time t, at least nothing.
+func expiresIn(t, now time.Time) time.Duration { return max(0, t.Sub(now)) }

@@ -1,0 +1,322 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
+)
+
+// credentialKey names a credential: the hash of the token, and the socket if
+// that holds its grant alone.
+type credentialKey struct {
+	hash   [sha256.Size]byte
+	socket uint64
+}
+
+// credential is a token that browsers have presented, and the one grant that it
+// holds on this node: its sockets share the grant, and a further socket needs
+// no callout for it.
+//
+// A regrant (access grows, shrinks or renews) is a fresh link; one at a time,
+// each asking for what the grant before it had, so that none undoes another.
+type credential struct {
+	gateway *Gateway
+	key     credentialKey
+	turn    chan struct{} // holds one value while a regrant is under way
+
+	refs int // sockets and logins under way; guarded by Gateway.mu
+
+	mu      sync.Mutex // guards what follows
+	grant   *session.Grant
+	sockets map[*socket]struct{}
+	timer   *time.Timer
+}
+
+// need is what a caller of ensure wants of the grant.
+type need struct {
+	user          status.UserID           // whose it must be; "" for anybody's
+	join          status.ConversationID   // else the callout denies all; "" for none
+	conversations []status.ConversationID // to be covered, as far as they are the user's
+	fresh         bool                    // ask again even if the grant held covers all
+}
+
+// Bounds of what is held for tokens.
+const (
+	// maxIdleCredentials is how many grants without a socket are remembered,
+	// so that a reload of the page costs no callout.
+	maxIdleCredentials = 10_000
+	// maxConversations is how many conversations one grant may cover.
+	maxConversations = 100
+	// renewLead is how long before its end a grant is renewed, if the token
+	// still holds.
+	renewLead = 5 * time.Second
+)
+
+// credential finds or makes the credential and counts the caller in.
+func (g *Gateway) credential(key credentialKey) *credential {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := g.credentials[key]
+	if c == nil {
+		c = &credential{gateway: g, key: key, turn: make(chan struct{}, 1), sockets: map[*socket]struct{}{}}
+		g.credentials[key] = c
+	}
+	c.refs++
+	delete(g.idle, c)
+	return c
+}
+
+// release counts one user out. What holds a grant is remembered for a while.
+func (c *credential) release() {
+	g := c.gateway
+	c.mu.Lock()
+	worth := c.grant != nil && !c.grant.Expired(time.Now()) && c.key.socket == 0
+	c.mu.Unlock()
+
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c.refs--
+	if c.refs > 0 {
+		return
+	}
+	if !worth || g.stopping {
+		g.dropLocked(c)
+		return
+	}
+	if len(g.idle) >= maxIdleCredentials {
+		for other := range g.idle {
+			g.dropLocked(other)
+			break
+		}
+	}
+	g.idle[c] = struct{}{}
+}
+
+// dropLocked forgets an idle credential; g.mu is held.
+func (g *Gateway) dropLocked(c *credential) {
+	delete(g.idle, c)
+	if g.credentials[c.key] == c {
+		delete(g.credentials, c.key)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+}
+
+// dropIfIdle forgets the credential unless somebody uses it.
+func (g *Gateway) dropIfIdle(c *credential) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c.refs > 0 {
+		return false
+	}
+	g.dropLocked(c)
+	return true
+}
+
+// forgetCredentials ends what is left after the last socket.
+func (g *Gateway) forgetCredentials() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range g.credentials {
+		g.dropLocked(c)
+	}
+}
+
+// attach makes s one of the sockets that share the grant. It is false when the
+// grant has been taken back since the caller ensured it.
+func (c *credential) attach(s *socket) bool {
+	c.mu.Lock()
+	c.sockets[s] = struct{}{}
+	c.mu.Unlock()
+	s.mu.Lock()
+	s.credential = c
+	s.mu.Unlock()
+	return s.takeGrant()
+}
+
+// detach takes s out and counts it out.
+func (c *credential) detach(s *socket) {
+	c.mu.Lock()
+	delete(c.sockets, s)
+	c.mu.Unlock()
+	c.release()
+}
+
+// takeBack forgets the grant of a credential that no socket holds yet.
+func (c *credential) takeBack() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.grant = nil
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+}
+
+func (c *credential) current() *session.Grant {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.grant
+}
+
+// ensure makes the grant cover what the caller needs, by a link if it does not
+// yet. A denial is a *session.Denial. The caller checks the grant afterwards:
+// what the callout leaves out is no error here.
+func (c *credential) ensure(ctx context.Context, s *socket, opts connectOptions, n need) error {
+	select {
+	case c.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-c.turn }()
+	held := c.current()
+	if held != nil && n.user == "" {
+		n.user = held.User
+	}
+	if !n.fresh && n.metBy(held) {
+		return nil
+	}
+	changes := c.gateway.reviews.changes.Load()
+	grant, link, err := c.gateway.verdict(ctx, s, opts, session.Ask{Join: n.join, Want: c.wanted(n)})
+	if err != nil {
+		return err
+	}
+	if n.user != "" && grant.User != n.user {
+		_ = link.conn.Close()
+		return &session.Denial{Reason: reasonOtherUser, Final: true}
+	}
+	if c.key.socket != 0 {
+		s.keepLink(link)
+	} else {
+		_ = link.conn.Close()
+	}
+	c.adopt(grant)
+	if c.gateway.reviews.changes.Load() != changes {
+		// Access changed while the callout decided: it may have seen the old state.
+		c.gateway.running.Go(func() { c.review(grant.Conversations) })
+	}
+	return nil
+}
+
+func (n need) metBy(g *session.Grant) bool {
+	return g != nil && !g.Expired(time.Now()) &&
+		(n.user == "" || n.user == g.User) &&
+		(n.join == "" || g.Covers(n.join)) &&
+		!slices.ContainsFunc(n.conversations, func(id status.ConversationID) bool { return !g.Covers(id) })
+}
+
+// wanted is what the next grant should cover: what the present one does and
+// what is needed. When that is more than a grant may hold, what no socket uses
+// is left out.
+func (c *credential) wanted(n need) []status.ConversationID {
+	want := map[status.ConversationID]struct{}{}
+	if g := c.current(); g != nil {
+		for _, id := range g.Conversations {
+			want[id] = struct{}{}
+		}
+	}
+	if len(want) >= maxConversations {
+		want = c.inUse()
+	}
+	for _, id := range n.conversations {
+		want[id] = struct{}{}
+	}
+	return slices.Sorted(maps.Keys(want))
+}
+
+// inUse is the conversations in which a socket of the credential has a subscription.
+func (c *credential) inUse() map[status.ConversationID]struct{} {
+	used := map[status.ConversationID]struct{}{}
+	for _, s := range c.attached() {
+		s.addConversations(used)
+	}
+	return used
+}
+
+func (c *credential) attached() []*socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.sockets))
+}
+
+// adopt replaces the grant, for every socket that shares it.
+func (c *credential) adopt(g *session.Grant) {
+	c.mu.Lock()
+	c.grant = g
+	c.armLocked()
+	c.mu.Unlock()
+	for _, s := range c.attached() {
+		s.takeGrant()
+	}
+}
+
+// armLocked sets the clock for the grant's renewal, or its end; mu is held.
+func (c *credential) armLocked() {
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+	if c.grant.Expires.IsZero() {
+		return
+	}
+	left := expiresIn(c.grant.Expires, time.Now())
+	g := c.grant
+	if left > 2*renewLead {
+		c.timer = time.AfterFunc(left-renewLead, func() { c.renew(g) })
+		return
+	}
+	c.timer = time.AfterFunc(left, func() { c.expire(g) })
+}
+
+// renew asks for a later end. If the token itself ends then, the answer is no
+// later, and the clock runs on to the end.
+func (c *credential) renew(old *session.Grant) {
+	if c.gateway.dropIfIdle(c) || c.current() != old {
+		return
+	}
+	err := c.regrant()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil && c.grant == old {
+		c.timer = time.AfterFunc(expiresIn(old.Expires, time.Now()), func() { c.expire(old) })
+	}
+}
+
+// regrant asks the callout again with what the grant has now, on behalf of any
+// of the sockets.
+func (c *credential) regrant() error {
+	sockets := c.attached()
+	if len(sockets) == 0 {
+		return errNoSocket
+	}
+	s := sockets[0]
+	ctx, cancel := context.WithTimeout(s.ctx, c.gateway.opts.VerdictTimeout)
+	defer cancel()
+	return c.ensure(ctx, s, s.loginOptions(), need{fresh: true})
+}
+
+var errNoSocket = errors.New("no socket is left")
+
+// expire ends the sockets whose grant is over.
+func (c *credential) expire(old *session.Grant) {
+	if c.gateway.dropIfIdle(c) || c.current() != old {
+		return
+	}
+	c.closeAll(closeExpired)
+}
+
+func (c *credential) closeAll(why closing) {
+	for _, s := range c.attached() {
+		s.close(why)
+	}
+}

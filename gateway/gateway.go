@@ -1,0 +1,235 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/natsproto"
+	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
+)
+
+// Engine is the embedded server as the gateway needs it.
+type Engine interface {
+	// ServerID is the id that the server shows to the callout.
+	ServerID() string
+	// DialLink opens an in-process connection for a browser. preamble must be
+	// written after the server's first INFO was read and before anything else.
+	DialLink(browser netip.AddrPort) (conn net.Conn, preamble []byte, err error)
+}
+
+// Directory says who may see a conversation.
+type Directory interface {
+	// Admits is true when the user may see the conversation, false when not or
+	// when there is none; an error when that cannot be said just now.
+	Admits(ctx context.Context, c status.ConversationID, u status.UserID) (bool, error)
+}
+
+// Deps are the parts that a gateway works with.
+type Deps struct {
+	Engine    Engine
+	Sessions  *session.Registry
+	Directory Directory
+	Fanout    *fanout.Fanout
+	// Requests is the gateway's own connection, on which it forwards requests.
+	Requests *nats.Conn
+}
+
+// Stats counts what a gateway holds now, and what it did since it was made.
+type Stats struct {
+	Sockets     int    // open sockets
+	Credentials int    // tokens whose grant is held
+	Links       uint64 // links opened for a verdict
+	LinksKept   int64  // links open now
+	SlowCloses  uint64 // sockets closed because they read too slowly
+	Sheltered   int    // bytes that wait for slow browsers
+}
+
+// Gateway is an http.Handler for WebSocket upgrades. Safe for concurrent use.
+type Gateway struct {
+	deps    Deps
+	opts    Options
+	origins []originPattern
+	info    []byte // the INFO that every browser gets, framed
+
+	relay   *relay
+	reviews *reviews
+
+	mu          sync.Mutex // guards what follows
+	sockets     map[*socket]struct{}
+	credentials map[credentialKey]*credential
+	idle        map[*credential]struct{} // credentials without a socket
+	stopping    bool
+
+	ctx     context.Context // ends when Stop gives up waiting
+	cancel  context.CancelFunc
+	running sync.WaitGroup // one for each socket and kept link
+
+	lastID     atomic.Uint64
+	links      atomic.Uint64
+	linksKept  atomic.Int64
+	slowCloses atomic.Uint64
+}
+
+// New makes a gateway. It starts nothing.
+func New(deps Deps, opts Options) (*Gateway, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, fmt.Errorf("gateway options: %w", err)
+	}
+	g := &Gateway{
+		deps:        deps,
+		opts:        opts.withDefaults(),
+		sockets:     map[*socket]struct{}{},
+		credentials: map[credentialKey]*credential{},
+		idle:        map[*credential]struct{}{},
+	}
+	for _, p := range g.opts.AllowedOrigins {
+		pattern, err := parseOriginPattern(p)
+		if err != nil {
+			return nil, err
+		}
+		g.origins = append(g.origins, pattern)
+	}
+	info, err := json.Marshal(serverInfo{
+		ServerID:     "statuswire",
+		ServerName:   "statuswire",
+		Version:      protocolVersion,
+		Proto:        1,
+		Headers:      true,
+		MaxPayload:   g.opts.MaxPayloadBytes,
+		AuthRequired: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.info = linesFrame(natsproto.AppendInfo(nil, info))
+	g.relay = newRelay(deps.Requests, g.opts.RequestTimeout)
+	g.reviews = newReviews(g)
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	return g, nil
+}
+
+// protocolVersion is the version of the NATS protocol that clients find in
+// INFO; they look there for what a server can do.
+const protocolVersion = "2.15.2"
+
+// serverInfo is the INFO of the gateway: nothing of the server inside leaks.
+type serverInfo struct {
+	ServerID     string `json:"server_id"`
+	ServerName   string `json:"server_name"`
+	Version      string `json:"version"`
+	Proto        int    `json:"proto"`
+	Headers      bool   `json:"headers"`
+	MaxPayload   int    `json:"max_payload"`
+	AuthRequired bool   `json:"auth_required"`
+}
+
+// Start begins to serve; before it, upgrades are refused.
+func (g *Gateway) Start(context.Context) error {
+	if err := g.relay.start(); err != nil {
+		return fmt.Errorf("start the gateway: %w", err)
+	}
+	g.running.Go(g.reviews.run)
+	return nil
+}
+
+// Stop refuses new sockets, closes the open ones over Options.CloseSpread, and
+// returns when all have ended or ctx has. Stopping twice, or without Start, is fine.
+func (g *Gateway) Stop(ctx context.Context) error {
+	g.mu.Lock()
+	g.stopping = true
+	open := make([]*socket, 0, len(g.sockets))
+	for s := range g.sockets {
+		open = append(open, s)
+	}
+	g.mu.Unlock()
+
+	g.closeSpread(ctx, open)
+	g.reviews.stop()
+	done := make(chan struct{})
+	go func() { g.running.Wait(); close(done) }()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = fmt.Errorf("stop the gateway: %d sockets are still open: %w", g.Stats().Sockets, ctx.Err())
+		for _, s := range open {
+			s.abort()
+		}
+		g.cancel()
+		<-done
+	}
+	g.cancel()
+	g.forgetCredentials()
+	return errors.Join(err, g.relay.stop())
+}
+
+// closeSpread tells every socket to go, a few at a time.
+func (g *Gateway) closeSpread(ctx context.Context, open []*socket) {
+	const steps = 20
+	pause := g.opts.CloseSpread / steps
+	for i, s := range open {
+		s.close(closeStopping)
+		if i%(len(open)/steps+1) != 0 || i == len(open)-1 {
+			continue
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			pause = 0
+		}
+	}
+}
+
+// Stats returns the counts of now.
+func (g *Gateway) Stats() Stats {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	st := Stats{
+		Sockets:     len(g.sockets),
+		Credentials: len(g.credentials),
+		Links:       g.links.Load(),
+		LinksKept:   g.linksKept.Load(),
+		SlowCloses:  g.slowCloses.Load(),
+	}
+	for s := range g.sockets {
+		st.Sheltered += s.out.backlog()
+	}
+	return st
+}
+
+// add is false when the gateway is not serving.
+func (g *Gateway) add(s *socket) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.stopping {
+		return false
+	}
+	g.sockets[s] = struct{}{}
+	return true
+}
+
+func (g *Gateway) remove(s *socket) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.sockets, s)
+}
+
+func (g *Gateway) isStopping() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.stopping
+}
+
+var _ http.Handler = (*Gateway)(nil)

@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/statuswire/statuswire/internal/natsproto"
+	"github.com/statuswire/statuswire/internal/session"
+)
+
+// link is an in-process connection by which the server authenticates a browser.
+type link struct {
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+// maxLinkLine bounds a line that the server sends on a link; INFO is the longest.
+const maxLinkLine = 32 << 10
+
+// verdict opens a link, has the server ask the callout, and returns the grant.
+// The link is open still; the caller closes or keeps it. A denial is a
+// *session.Denial.
+func (g *Gateway) verdict(ctx context.Context, s *socket, opts connectOptions, ask session.Ask) (*session.Grant, *link, error) {
+	g.links.Add(1)
+	conn, preamble, err := g.deps.Engine.DialLink(s.remote)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open a link: %w", err)
+	}
+	l := &link{conn: conn, in: bufio.NewReaderSize(conn, 2048)}
+	grant, err := g.handshake(ctx, l, preamble, opts, ask)
+	if err != nil {
+		_ = conn.Close()
+		return nil, nil, err
+	}
+	return grant, l, nil
+}
+
+func (g *Gateway) handshake(ctx context.Context, l *link, preamble []byte, opts connectOptions, ask session.Ask) (*session.Grant, error) {
+	deadline := time.Now().Add(g.opts.VerdictTimeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	if err := l.conn.SetDeadline(deadline); err != nil {
+		return nil, err
+	}
+	clientID, err := l.readInfo()
+	if err != nil {
+		return nil, err
+	}
+	entry, err := g.deps.Sessions.Open(session.Key{ServerID: g.deps.Engine.ServerID(), ClientID: clientID}, ask)
+	if err != nil {
+		return nil, err
+	}
+	defer entry.Close()
+	connect, err := linkConnect(opts)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, 0, len(preamble)+len(connect)+32)
+	out = append(out, preamble...)
+	out = append(out, "CONNECT "...)
+	out = append(out, connect...)
+	out = append(out, "\r\nPING\r\n"...)
+	// The pipe is synchronous and the server may write before it has read all,
+	// so writing has a goroutine; it ends with the write or the deadline.
+	go func() { _, _ = l.conn.Write(out) }()
+
+	answered := l.readVerdict()
+	userJWT, denial := entry.Verdict()
+	switch {
+	case denial != nil && denial != session.ErrNoVerdict:
+		return nil, denial
+	case answered != nil:
+		return nil, answered
+	case denial != nil:
+		return nil, denial
+	}
+	if err := l.conn.SetDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	return session.ParseGrant(userJWT)
+}
+
+// readInfo reads the server's first line and returns the client id in it.
+func (l *link) readInfo() (clientID uint64, err error) {
+	line, err := l.readLine()
+	if err != nil {
+		return 0, fmt.Errorf("read INFO of a link: %w", err)
+	}
+	body, ok := bytes.CutPrefix(line, []byte("INFO "))
+	var info struct {
+		ClientID uint64 `json:"client_id"`
+	}
+	if !ok || json.Unmarshal(body, &info) != nil || info.ClientID == 0 {
+		return 0, fmt.Errorf("the server's first line on a link is no INFO with a client id")
+	}
+	return info.ClientID, nil
+}
+
+// readVerdict returns nil when the server let the link in.
+func (l *link) readVerdict() error {
+	for {
+		line, err := l.readLine()
+		switch {
+		case err != nil:
+			return fmt.Errorf("the link ended without a verdict: %w", err)
+		case bytes.HasPrefix(line, []byte("PONG")):
+			return nil
+		case bytes.HasPrefix(line, []byte("-ERR")):
+			return fmt.Errorf("the server refused a link: %s", bytes.TrimSpace(line))
+		}
+	}
+}
+
+// readLine reads one line, bounded.
+func (l *link) readLine() ([]byte, error) {
+	var line []byte
+	for {
+		piece, err := l.in.ReadSlice('\n')
+		line = append(line, piece...)
+		switch {
+		case err == nil:
+			return line, nil
+		case err != bufio.ErrBufferFull:
+			return nil, err
+		case len(line) > maxLinkLine:
+			return nil, fmt.Errorf("a line of more than %d bytes", maxLinkLine)
+		}
+	}
+}
+
+// keptLink is a link that lives as long as its socket, so that the server's
+// reports show the browser and a kick by the server ends it.
+type keptLink struct {
+	link   *link
+	closed atomic.Bool // by us
+}
+
+// keepLink makes l the socket's link, in place of an earlier one.
+func (s *socket) keepLink(l *link) {
+	k := &keptLink{link: l}
+	s.mu.Lock()
+	old := s.link
+	s.link = k
+	s.mu.Unlock()
+	if old != nil {
+		old.close()
+	}
+	s.gateway.linksKept.Add(1)
+	s.gateway.running.Go(func() {
+		defer s.gateway.linksKept.Add(-1)
+		k.serve()
+		if !k.closed.Load() {
+			s.close(closeLinkGone)
+		}
+	})
+	if s.isClosing() {
+		k.close()
+	}
+}
+
+// serve answers the server's pings until the link ends.
+func (k *keptLink) serve() {
+	for {
+		line, err := k.link.readLine()
+		if err != nil || bytes.HasPrefix(line, []byte("-ERR")) {
+			_ = k.link.conn.Close()
+			return
+		}
+		if bytes.HasPrefix(line, []byte("PING")) {
+			if _, err := k.link.conn.Write([]byte(natsproto.PongLine)); err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (k *keptLink) close() {
+	k.closed.Store(true)
+	_ = k.link.conn.Close()
+}

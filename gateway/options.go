@@ -1,0 +1,133 @@
+package gateway
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Options are the gateway's settings. The zero value of a field means its default.
+type Options struct {
+	// AllowedOrigins are the web origins besides the gateway's own that may open
+	// a socket: "https://app.example.com", or "https://*.example.com" for every
+	// host below example.com. A browser of any other origin is refused with
+	// HTTP 403. Default: none, same origin only. "*" allows every page on the
+	// web to use a visitor's cookie: only for deployments without TokenCookie.
+	AllowedOrigins []string
+
+	// KeepLinks keeps the link of each socket for the socket's life, so that the
+	// server's connection reports show it and a kick ends it. Costs a link and
+	// a callout for each socket. Default: false.
+	KeepLinks bool
+
+	// TokenCookie names an HttpOnly cookie that may carry the token. Only read
+	// when CONNECT has none. Default: "", no cookie is read.
+	TokenCookie string
+
+	// MaxControlLineBytes bounds an operation's line, CONNECT included. Default 4096.
+	MaxControlLineBytes int
+
+	// MaxPayloadBytes bounds what a browser may publish at once; a grant may
+	// lower it. Default 65536.
+	MaxPayloadBytes int
+
+	// MaxQueueBytes bounds what waits for a browser that reads too slowly; one
+	// that would exceed it is closed. Default 1 MiB.
+	MaxQueueBytes int
+
+	// MaxRequests bounds a browser's requests that wait for an answer. Default 64.
+	MaxRequests int
+
+	// RequestTimeout is how long the answer to a request is waited for. Default 30 s.
+	RequestTimeout time.Duration
+
+	// ConnectTimeout is how long a socket may take from the upgrade to a whole
+	// CONNECT. Default 5 s.
+	ConnectTimeout time.Duration
+
+	// VerdictTimeout is how long the server and the callout may take for a
+	// verdict. It is above the server's own auth timeout of 2 s. Default 4 s.
+	VerdictTimeout time.Duration
+
+	// PingInterval is how often an idle browser gets a WebSocket ping. Default 25 s.
+	PingInterval time.Duration
+
+	// PongTimeout is how long a browser may take to answer a ping, or anything
+	// at all, before its socket is closed as dead. Default 10 s.
+	PongTimeout time.Duration
+
+	// CloseSpread is the time over which a stopping gateway spreads its closes,
+	// so that not all browsers come back in the same moment. Default 2 s.
+	CloseSpread time.Duration
+
+	// Logger takes what an operator should know; tokens never reach it.
+	// Default: discard.
+	Logger *slog.Logger
+}
+
+// DefaultOptions returns the defaults that the fields name.
+func DefaultOptions() Options {
+	return Options{
+		MaxControlLineBytes: 4096,
+		MaxPayloadBytes:     64 << 10,
+		MaxQueueBytes:       1 << 20,
+		MaxRequests:         64,
+		RequestTimeout:      30 * time.Second,
+		ConnectTimeout:      5 * time.Second,
+		VerdictTimeout:      4 * time.Second,
+		PingInterval:        25 * time.Second,
+		PongTimeout:         10 * time.Second,
+		CloseSpread:         2 * time.Second,
+		Logger:              slog.New(slog.DiscardHandler),
+	}
+}
+
+// withDefaults fills the zero fields.
+func (o Options) withDefaults() Options {
+	d := DefaultOptions()
+	o.MaxControlLineBytes = cmp.Or(o.MaxControlLineBytes, d.MaxControlLineBytes)
+	o.MaxPayloadBytes = cmp.Or(o.MaxPayloadBytes, d.MaxPayloadBytes)
+	o.MaxQueueBytes = cmp.Or(o.MaxQueueBytes, d.MaxQueueBytes)
+	o.MaxRequests = cmp.Or(o.MaxRequests, d.MaxRequests)
+	o.RequestTimeout = cmp.Or(o.RequestTimeout, d.RequestTimeout)
+	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, d.ConnectTimeout)
+	o.VerdictTimeout = cmp.Or(o.VerdictTimeout, d.VerdictTimeout)
+	o.PingInterval = cmp.Or(o.PingInterval, d.PingInterval)
+	o.PongTimeout = cmp.Or(o.PongTimeout, d.PongTimeout)
+	o.CloseSpread = cmp.Or(o.CloseSpread, d.CloseSpread)
+	o.Logger = cmp.Or(o.Logger, d.Logger)
+	return o
+}
+
+// Validate reports every setting that is out of its range.
+func (o Options) Validate() error {
+	o = o.withDefaults()
+	var errs []error
+	atLeast := func(name string, got, least int) {
+		if got < least {
+			errs = append(errs, fmt.Errorf("%s is %d: it must be at least %d", name, got, least))
+		}
+	}
+	positive := func(name string, got time.Duration) {
+		if got < time.Millisecond {
+			errs = append(errs, fmt.Errorf("%s is %v: it must be at least 1ms", name, got))
+		}
+	}
+	atLeast("MaxControlLineBytes", o.MaxControlLineBytes, 512)
+	atLeast("MaxPayloadBytes", o.MaxPayloadBytes, 1)
+	atLeast("MaxQueueBytes", o.MaxQueueBytes, o.MaxPayloadBytes+o.MaxControlLineBytes)
+	atLeast("MaxRequests", o.MaxRequests, 1)
+	positive("RequestTimeout", o.RequestTimeout)
+	positive("ConnectTimeout", o.ConnectTimeout)
+	positive("VerdictTimeout", o.VerdictTimeout)
+	positive("PingInterval", o.PingInterval)
+	positive("PongTimeout", o.PongTimeout)
+	for _, p := range o.AllowedOrigins {
+		if _, err := parseOriginPattern(p); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

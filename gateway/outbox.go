@@ -1,0 +1,229 @@
+package gateway
+
+import (
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// outbox writes to one browser. A frame goes straight to the socket if the
+// kernel takes it at once; what it does not take waits in a bounded queue, and
+// a goroutine writes for as long as there is something in it. Nobody who
+// delivers ever waits. Safe for concurrent use.
+type outbox struct {
+	conn     net.Conn
+	raw      syscall.RawConn // nil: not a TCP socket, everything goes through the queue
+	maxBytes int
+	stall    time.Duration // longest time that one write of the queue may take
+	overflow func()        // called once when the queue would exceed maxBytes
+
+	mu       sync.Mutex // guards what follows, and the counters of each localSub
+	queue    net.Buffers
+	queued   int
+	writing  bool // a goroutine writes the queue
+	closed   bool // nothing is taken any more
+	finished chan struct{}
+
+	// Arguments and results of the one direct write at a time, so that it needs
+	// no allocation.
+	try func(fd uintptr) bool
+	buf []byte
+	n   int
+	err error
+}
+
+func newOutbox(conn net.Conn, maxBytes int, stall time.Duration, overflow func()) *outbox {
+	o := &outbox{conn: conn, maxBytes: maxBytes, stall: stall, overflow: overflow, finished: make(chan struct{})}
+	if sc, ok := conn.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			o.raw = raw
+		}
+	}
+	o.try = func(fd uintptr) bool {
+		o.n, o.err = syscall.Write(int(fd), o.buf)
+		return true // never wait for the socket to become writable
+	}
+	return o
+}
+
+// frame writes one whole WebSocket frame. The bytes may be kept, and must not
+// change afterwards.
+func (o *outbox) frame(b []byte) {
+	o.mu.Lock()
+	full := o.writeLocked(b)
+	o.mu.Unlock()
+	if full {
+		o.overflow()
+	}
+}
+
+// deliver writes a message frame for the subscription, unless that has ended.
+// It is true when the subscription has now got its last message.
+func (o *outbox) deliver(sub *localSub, b []byte) (last bool) {
+	o.mu.Lock()
+	if sub.ended {
+		o.mu.Unlock()
+		return false
+	}
+	sub.delivered++
+	last = sub.max > 0 && sub.delivered >= sub.max
+	sub.ended = last
+	full := o.writeLocked(b)
+	o.mu.Unlock()
+	if full {
+		o.overflow()
+	}
+	return last
+}
+
+// end marks the subscription as ended: after it returns, no message for it is written.
+func (o *outbox) end(sub *localSub) {
+	o.mu.Lock()
+	sub.ended = true
+	o.mu.Unlock()
+}
+
+// limit sets how many messages in all the subscription may get. It is true when
+// it has had them already.
+func (o *outbox) limit(sub *localSub, most int) (reached bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	sub.max = most
+	return sub.delivered >= most
+}
+
+// writeLocked is true when the queue would exceed its bound: then nothing more
+// is taken. mu is held.
+func (o *outbox) writeLocked(b []byte) (full bool) {
+	if o.closed {
+		return false
+	}
+	if !o.writing && o.raw != nil {
+		b = o.writeDirectLocked(b)
+		if len(b) == 0 {
+			return false
+		}
+	}
+	if o.queued+len(b) > o.maxBytes {
+		o.closed = true
+		return true
+	}
+	o.queue = append(o.queue, b)
+	o.queued += len(b)
+	if !o.writing {
+		o.writing = true
+		go o.drain() // ends when the queue is empty or the socket fails
+	}
+	return false
+}
+
+// writeDirectLocked gives the kernel what it takes at once and returns the rest.
+func (o *outbox) writeDirectLocked(b []byte) []byte {
+	o.buf = b
+	err := o.raw.Write(o.try)
+	o.buf = nil
+	if err != nil {
+		return nil // the socket is gone; its reader will see that
+	}
+	if o.err != nil {
+		if o.err == syscall.EAGAIN || o.err == syscall.EINTR {
+			return b
+		}
+		return nil
+	}
+	return b[o.n:]
+}
+
+// drain writes the queue until it is empty.
+func (o *outbox) drain() {
+	for {
+		o.mu.Lock()
+		if len(o.queue) == 0 {
+			o.writing = false
+			o.queue = nil
+			o.finishLocked()
+			o.mu.Unlock()
+			return
+		}
+		batch := o.queue
+		o.queue = nil
+		o.mu.Unlock()
+
+		size := 0
+		for _, b := range batch {
+			size += len(b)
+		}
+		_ = o.conn.SetWriteDeadline(time.Now().Add(o.stall))
+		_, err := batch.WriteTo(o.conn)
+
+		o.mu.Lock()
+		o.queued -= size
+		if err != nil {
+			o.closed, o.writing, o.queue = true, false, nil
+			o.finishLocked()
+			o.mu.Unlock()
+			_ = o.conn.Close() // the reader wakes up and ends the socket
+			return
+		}
+		o.mu.Unlock()
+	}
+}
+
+func (o *outbox) finishLocked() {
+	if o.closed {
+		select {
+		case <-o.finished:
+		default:
+			close(o.finished)
+		}
+	}
+}
+
+// close takes a last frame, which may be empty, and nothing after it. The
+// channel closes when all is written, or cannot be.
+func (o *outbox) close(last []byte) <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed {
+		if len(last) > 0 {
+			o.writeLocked(last)
+		}
+		o.closed = true
+	}
+	if !o.writing {
+		o.finishLocked()
+	}
+	return o.finished
+}
+
+// backlog is how many bytes wait for the browser.
+func (o *outbox) backlog() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.queued
+}
+
+// appendFrame appends a server's WebSocket frame (RFC 6455, section 5.2):
+// final, not masked.
+func appendFrame(dst []byte, op ws.OpCode, payload []byte) []byte {
+	dst = appendFrameHeader(dst, op, len(payload))
+	return append(dst, payload...)
+}
+
+// maxFrameHeaderBytes is the longest header of a frame that is not masked.
+const maxFrameHeaderBytes = 10
+
+func appendFrameHeader(dst []byte, op ws.OpCode, length int) []byte {
+	dst = append(dst, 0x80|byte(op))
+	switch {
+	case length < 126:
+		return append(dst, byte(length))
+	case length <= 0xffff:
+		return append(dst, 126, byte(length>>8), byte(length))
+	}
+	n := uint64(length)
+	return append(dst, 127, byte(n>>56), byte(n>>48), byte(n>>40), byte(n>>32), byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+}

@@ -1,0 +1,196 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/statuswire/statuswire/internal/natsproto"
+)
+
+// frameState is where the reader stands in the stream of frames.
+type frameState struct {
+	started    time.Time
+	fragmented bool // a message has begun and not ended
+	pinged     bool // a ping is unanswered
+}
+
+// errEnd carries the reason to end the socket up through the parser.
+type errEnd struct{ closing }
+
+func (e *errEnd) Error() string { return e.reason }
+
+func end(c closing) error { return &errEnd{c} }
+
+// readAll reads and handles frames until the socket ends, and says why.
+func (s *socket) readAll() closing {
+	s.wsState.started = time.Now()
+	for {
+		err := s.readFrame()
+		var why *errEnd
+		switch {
+		case err == nil:
+		case errors.As(err, &why):
+			return why.closing
+		case errors.Is(err, natsproto.ErrControlLineTooLong):
+			return closeTooLarge(err.Error(), s.gateway.opts.MaxControlLineBytes)
+		case errors.Is(err, natsproto.ErrPayloadTooLarge):
+			return closeTooLarge(err.Error(), s.parser.MaxPayloadBytes)
+		case errors.Is(err, natsproto.ErrUnknownOperation):
+			return closeProtocol(err)
+		default:
+			return closeDone // the connection is gone
+		}
+	}
+}
+
+// readFrame reads one frame and handles what is in it. A data frame may have
+// any length: it is handled in pieces, as they arrive.
+func (s *socket) readFrame() error {
+	h, err := s.readFrameHeader()
+	if err != nil {
+		return err
+	}
+	if h.OpCode.IsControl() {
+		return s.controlFrame(h)
+	}
+	if (h.OpCode == ws.OpContinuation) != s.wsState.fragmented {
+		return end(closeFrame("a message began inside another"))
+	}
+	s.wsState.fragmented = !h.Fin
+	for pos := int64(0); pos < h.Length; {
+		piece, err := s.await(1)
+		if err != nil {
+			return err
+		}
+		piece, err = s.in.Peek(int(min(int64(s.in.Buffered()), h.Length-pos)))
+		if err != nil {
+			return err
+		}
+		ws.Cipher(piece, h.Mask, int(pos&3))
+		if err := s.parser.Feed(piece, s.operate); err != nil {
+			return err
+		}
+		if _, err := s.in.Discard(len(piece)); err != nil {
+			return err
+		}
+		pos += int64(len(piece))
+	}
+	return nil
+}
+
+// readFrameHeader reads a header and checks it (RFC 6455, section 5.2). Bytes
+// are only taken when the header is whole, so that a deadline loses none.
+func (s *socket) readFrameHeader() (ws.Header, error) {
+	b, err := s.await(2)
+	if err != nil {
+		return ws.Header{}, err
+	}
+	h := ws.Header{Fin: b[0]&0x80 != 0, Rsv: b[0] >> 4 & 7, OpCode: ws.OpCode(b[0] & 15), Masked: b[1]&0x80 != 0}
+	size := 2
+	switch n := b[1] & 0x7f; n {
+	case 126:
+		size += 2
+	case 127:
+		size += 8
+	default:
+		h.Length = int64(n)
+	}
+	switch {
+	case h.Rsv != 0:
+		return h, end(closeFrame("an extension that was not agreed on"))
+	case !h.Masked:
+		return h, end(closeFrame("a frame that is not masked"))
+	case h.OpCode.IsReserved():
+		return h, end(closeFrame(fmt.Sprintf("unknown opcode %d", h.OpCode)))
+	case h.OpCode.IsControl() && (size > 2 || !h.Fin):
+		return h, end(closeFrame("a control frame that is too long or in pieces"))
+	}
+	if b, err = s.await(size + 4); err != nil {
+		return h, err
+	}
+	switch size {
+	case 4:
+		h.Length = int64(binary.BigEndian.Uint16(b[2:]))
+	case 10:
+		n := binary.BigEndian.Uint64(b[2:])
+		if n>>63 != 0 {
+			return h, end(closeFrame("a frame length with the highest bit set"))
+		}
+		h.Length = int64(n)
+	}
+	copy(h.Mask[:], b[size:])
+	_, err = s.in.Discard(size + 4)
+	return h, err
+}
+
+func (s *socket) controlFrame(h ws.Header) error {
+	body, err := s.await(int(h.Length))
+	if err != nil {
+		return err
+	}
+	ws.Cipher(body, h.Mask, 0)
+	switch h.OpCode {
+	case ws.OpPing:
+		s.out.frame(appendFrame(nil, ws.OpPong, body))
+	case ws.OpClose:
+		return end(closeDone)
+	}
+	_, err = s.in.Discard(len(body))
+	return err
+}
+
+// await returns the next n bytes without taking them. A browser that is silent
+// gets a ping; one that stays silent is taken for dead.
+func (s *socket) await(n int) ([]byte, error) {
+	for {
+		if s.in.Buffered() >= n {
+			return s.in.Peek(n)
+		}
+		if err := s.conn.SetReadDeadline(s.patience()); err != nil {
+			return nil, err
+		}
+		if s.isClosing() {
+			return nil, io.EOF // the deadline just set would have undone close's
+		}
+		had := s.in.Buffered()
+		b, err := s.in.Peek(n)
+		if len(b) > had {
+			s.wsState.pinged = false // it lives
+		}
+		if err == nil {
+			return b, nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || s.isClosing() {
+			return nil, err
+		}
+		if len(b) > had {
+			continue
+		}
+		switch {
+		case !s.connected:
+			return nil, end(closePassing("no CONNECT in time"))
+		case s.wsState.pinged:
+			return nil, end(closeDead)
+		}
+		s.wsState.pinged = true
+		s.out.frame(appendFrame(nil, ws.OpPing, nil))
+	}
+}
+
+// patience is until when the browser may be silent.
+func (s *socket) patience() time.Time {
+	opts := s.gateway.opts
+	switch {
+	case !s.connected:
+		return s.wsState.started.Add(opts.ConnectTimeout)
+	case s.wsState.pinged:
+		return time.Now().Add(opts.PongTimeout)
+	}
+	return time.Now().Add(opts.PingInterval)
+}

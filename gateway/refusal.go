@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"fmt"
+
+	"github.com/gobwas/ws"
+	"github.com/statuswire/statuswire/status"
+)
+
+// Closing is why a socket ends: what goes out as -ERR, if anything, and as the
+// close frame. Every way to end a socket stands in this file.
+type closing struct {
+	err    string // text of a last -ERR; "" for none
+	code   ws.StatusCode
+	reason string // at most 123 bytes (RFC 6455, section 5.5)
+}
+
+// Ends after which the client should come back, as nats-core and nats.ws do by
+// themselves.
+var (
+	closeStopping   = closing{code: ws.StatusGoingAway, reason: "server is stopping: reconnect"}
+	closeExpired    = closing{code: ws.StatusNormalClosure, reason: "grant expired: reconnect with a fresh token"}
+	closeDead       = closing{code: ws.StatusGoingAway, reason: "no answer to a ping"}
+	closeSlow       = closing{code: ws.StatusPolicyViolation, reason: "slow consumer: statuses waited longer than allowed; reconnect and read the history"}
+	closeLinkGone   = closing{code: ws.StatusGoingAway, reason: "connection ended by an operator: reconnect"}
+	closeAccessLost = closing{code: ws.StatusGoingAway, reason: "access changed and could not be read again: reconnect"}
+	closeDone       = closing{code: ws.StatusNormalClosure}
+)
+
+// closePassing ends a socket that could not be let in just now. It is a plain
+// close: an -ERR would make clients give up.
+func closePassing(reason string) closing {
+	return closing{code: statusTryAgainLater, reason: reason}
+}
+
+// statusTryAgainLater is 1013 of the IANA WebSocket close code registry.
+const statusTryAgainLater ws.StatusCode = 1013
+
+// closeDenied is a final refusal: two in a row make clients give up for good.
+func closeDenied(reason string) closing {
+	return closing{err: "Authorization Violation: " + reason, code: ws.StatusPolicyViolation, reason: "authorization violation"}
+}
+
+// closeProtocol ends a socket that broke the NATS protocol.
+func closeProtocol(err error) closing {
+	return closing{err: err.Error(), code: ws.StatusPolicyViolation, reason: "NATS protocol violation"}
+}
+
+// closeTooLarge ends a socket that sent more at once than is allowed.
+func closeTooLarge(what string, limit int) closing {
+	return closing{
+		err:    fmt.Sprintf("%s: at most %d bytes", what, limit),
+		code:   ws.StatusMessageTooBig,
+		reason: "too large",
+	}
+}
+
+// closeFrame ends a socket that broke RFC 6455.
+func closeFrame(reason string) closing {
+	return closing{code: ws.StatusProtocolError, reason: reason}
+}
+
+// Texts of -ERR that leave the socket open. The first words are nats-server's:
+// clients find the subscription by them. A reason never contains
+// `Subscription to "` or `using queue "`.
+
+func refuseSub(subject, queue, reason string) string {
+	text := fmt.Sprintf("Permissions Violation for Subscription to %q", subject)
+	if queue != "" {
+		text += fmt.Sprintf(" using queue %q", queue)
+	}
+	return withReason(text, reason)
+}
+
+func refusePub(subject, reason string) string {
+	return withReason(fmt.Sprintf("Permissions Violation for Publish to %q", subject), reason)
+}
+
+func withReason(text, reason string) string {
+	if reason == "" {
+		return text
+	}
+	return text + ": " + reason
+}
+
+// reasonNotYours is the same for a stranger's conversation and one that does
+// not exist, so that ids cannot be probed.
+func reasonNotYours(c status.ConversationID) string {
+	return fmt.Sprintf("conversation %q is not found or not yours", c)
+}
+
+func reasonLostAccess(c status.ConversationID) string {
+	return fmt.Sprintf("your access to conversation %q has ended", c)
+}
+
+func reasonTooManySubs(limit int) string {
+	return fmt.Sprintf("this connection has %d subscriptions, which is its limit: unsubscribe from one first", limit)
+}
+
+func reasonTooManyConversations(limit int) string {
+	return fmt.Sprintf("this login has subscriptions in %d conversations, which is its limit: unsubscribe from one first", limit)
+}
+
+func reasonTooManyRequests(limit int) string {
+	return fmt.Sprintf("%d requests wait for an answer, which is the limit: wait for one first", limit)
+}
+
+const (
+	reasonConnectFirst  = "CONNECT must come first"
+	reasonConnectTwice  = "a connection is authenticated once: open another one, or hand in a fresh token with a request to gateway.token"
+	reasonNoToken       = "no token: put your application's token into the connection's token option"
+	reasonNotServed     = "only status, presence and inbox subjects are served here"
+	reasonUnavailable   = "the service is not available just now: try again"
+	reasonOtherUser     = "the fresh token is another user's: open another connection for that user"
+	reasonNoResponders  = "No Responders"
+	reasonUpstreamFails = "statuses cannot be delivered just now: subscribe again"
+)

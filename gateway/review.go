@@ -1,0 +1,169 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
+)
+
+// reviews looks again at the grants that cover a conversation whose access has
+// changed. Changes that come while it is busy are taken together.
+type reviews struct {
+	gateway *Gateway
+	wake    chan struct{}
+	done    chan struct{}
+	once    sync.Once
+	changes atomic.Uint64 // counts calls of add
+
+	mu      sync.Mutex // guards pending
+	pending map[status.ConversationID]struct{}
+}
+
+func newReviews(g *Gateway) *reviews {
+	return &reviews{
+		gateway: g,
+		wake:    make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		pending: map[status.ConversationID]struct{}{},
+	}
+}
+
+// AccessChanged tells the gateway that the owner or the members of a
+// conversation have changed, or that it is gone. It does not wait: within a
+// second, sockets whose user lost access lose their subscriptions there, each
+// with an -ERR, and keep the rest.
+func (g *Gateway) AccessChanged(c status.ConversationID) { g.reviews.add(c) }
+
+func (r *reviews) add(c status.ConversationID) {
+	r.changes.Add(1)
+	r.mu.Lock()
+	r.pending[c] = struct{}{}
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default: // it will take this one along
+	}
+}
+
+func (r *reviews) take() map[status.ConversationID]struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.pending
+	r.pending = map[status.ConversationID]struct{}{}
+	return p
+}
+
+// reviewsAtOnce bounds the regrants that reviews have under way.
+const reviewsAtOnce = 16
+
+// run reviews until stop.
+func (r *reviews) run() {
+	var underWay sync.WaitGroup
+	defer underWay.Wait()
+	slots := make(chan struct{}, reviewsAtOnce)
+	for {
+		select {
+		case <-r.done:
+			return
+		case <-r.wake:
+		}
+		changed := r.take()
+		for _, c := range r.gateway.holders() {
+			covered := c.coveredOf(changed)
+			if len(covered) == 0 {
+				continue
+			}
+			select {
+			case slots <- struct{}{}:
+			case <-r.done:
+				return
+			}
+			underWay.Go(func() {
+				defer func() { <-slots }()
+				c.review(covered)
+			})
+		}
+	}
+}
+
+func (r *reviews) stop() { r.once.Do(func() { close(r.done) }) }
+
+// holders returns the credentials of now.
+func (g *Gateway) holders() []*credential {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := make([]*credential, 0, len(g.credentials))
+	for _, c := range g.credentials {
+		all = append(all, c)
+	}
+	return all
+}
+
+// coveredOf returns which of the conversations the grant covers.
+func (c *credential) coveredOf(changed map[status.ConversationID]struct{}) []status.ConversationID {
+	g := c.current()
+	if g == nil {
+		return nil
+	}
+	var covered []status.ConversationID
+	for id := range changed {
+		if g.Covers(id) {
+			covered = append(covered, id)
+		}
+	}
+	return covered
+}
+
+// reviewAttempts is how often a review asks for a new grant before it ends the
+// sockets instead: what may be lost must not go on.
+const reviewAttempts = 3
+
+// review replaces the grant if its user has lost one of the conversations.
+func (c *credential) review(covered []status.ConversationID) {
+	if c.stillAdmitted(covered) || c.gateway.dropIfIdle(c) {
+		return
+	}
+	for attempt := 1; ; attempt++ {
+		err := c.regrant()
+		var denial *session.Denial
+		switch {
+		case err == nil:
+			return
+		case errors.Is(err, errNoSocket):
+			c.takeBack() // a login under way asks again
+			return
+		case errors.As(err, &denial) && denial.Final:
+			c.closeAll(closeDenied(denial.Reason))
+			return
+		case attempt == reviewAttempts:
+			c.gateway.opts.Logger.Warn("access changed and no new grant is to be had: closing sockets", "error", err)
+			c.closeAll(closeAccessLost)
+			return
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-c.gateway.ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *credential) stillAdmitted(covered []status.ConversationID) bool {
+	ctx, cancel := context.WithTimeout(c.gateway.ctx, c.gateway.opts.VerdictTimeout)
+	defer cancel()
+	g := c.current()
+	if g == nil {
+		return true // nothing is held
+	}
+	for _, id := range covered {
+		if admitted, err := c.gateway.deps.Directory.Admits(ctx, id, g.User); err != nil || !admitted {
+			return false
+		}
+	}
+	return true
+}

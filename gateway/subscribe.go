@@ -1,0 +1,270 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/gobwas/ws"
+
+	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/natsproto"
+	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
+)
+
+// localSub is one subscription of a browser.
+type localSub struct {
+	socket       *socket
+	sid          string
+	subject      string
+	queue        string
+	conversation status.ConversationID // "" for an inbox
+	upstream     *fanout.Subscription  // nil for an inbox
+
+	max       int  // 0: none; guarded by outbox.mu, as what follows
+	delivered int  // messages written
+	ended     bool // none is written any more
+}
+
+// sysQueue is the queue group that nats-server keeps for itself.
+const sysQueue = "_sys_"
+
+// doSub handles SUB. A refusal names the subscription and leaves the rest alone.
+func (s *socket) doSub(subject, queue, sid string) {
+	if s.has(sid) {
+		s.ok() // as nats-server: the first one stays
+		return
+	}
+	if refused := s.checkSub(subject, queue); refused != "" {
+		s.sendErr(refused)
+		return
+	}
+	sub := &localSub{socket: s, sid: sid, subject: subject, queue: queue}
+	sub.conversation, _ = status.ConversationOf(subject)
+	if sub.conversation != "" {
+		up, err := s.gateway.deps.Fanout.Subscribe(s.ctx, subject, queue, sid, sub)
+		if err != nil {
+			s.gateway.opts.Logger.Error("cannot subscribe upstream", "subject", subject, "error", err)
+			s.sendErr(refuseSub(subject, queue, reasonUpstreamFails))
+			return
+		}
+		sub.upstream = up
+		s.flushDue = true
+	}
+	if refused := s.keep(sub); refused != "" {
+		s.endSub(sub)
+		s.sendErr(refused)
+		return
+	}
+	s.ok()
+}
+
+// checkSub returns the text of a refusal, or "" when the grant covers the SUB,
+// if need be after it has grown.
+func (s *socket) checkSub(subject, queue string) string {
+	g, count := s.held()
+	if g.MaxSubscriptions >= 0 && count >= g.MaxSubscriptions {
+		return refuseSub(subject, queue, reasonTooManySubs(g.MaxSubscriptions))
+	}
+	if queue == sysQueue {
+		return refuseSub(subject, queue, "")
+	}
+	if !g.CanSubscribe(subject, queue) {
+		var reason string
+		if g, reason = s.join(subject, g); !g.CanSubscribe(subject, queue) {
+			return refuseSub(subject, queue, reason)
+		}
+	}
+	if _, ok := status.ConversationOf(subject); !ok && !isInbox(subject) || strings.HasPrefix(subject, "edge.") {
+		return refuseSub(subject, queue, reasonNotServed)
+	}
+	return ""
+}
+
+// join tries to have the grant cover the conversation that the subject reaches
+// into: SUB is the join. It returns the grant of then, and why it does not
+// cover the conversation if it does not.
+func (s *socket) join(subject string, g *session.Grant) (*session.Grant, string) {
+	c, ok := status.ConversationOf(subject)
+	if !ok || g.Covers(c) {
+		return g, ""
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.VerdictTimeout)
+	defer cancel()
+	admitted, err := s.gateway.deps.Directory.Admits(ctx, c, g.User)
+	switch {
+	case err != nil:
+		s.gateway.opts.Logger.Warn("the directory does not answer", "error", err)
+		return g, reasonUnavailable
+	case !admitted:
+		return g, reasonNotYours(c)
+	}
+	cred := s.currentCredential()
+	if used := cred.inUse(); len(used) >= maxConversations {
+		return g, reasonTooManyConversations(maxConversations)
+	}
+	if err := cred.ensure(ctx, s, s.loginOptions(), need{conversations: []status.ConversationID{c}}); err != nil {
+		return g, s.joinFailed(err)
+	}
+	s.takeGrant() // the grant may have grown for another socket before
+	g, _ = s.held()
+	if !g.Covers(c) {
+		return g, reasonNotYours(c)
+	}
+	return g, ""
+}
+
+func (s *socket) joinFailed(err error) string {
+	var denial *session.Denial
+	if errors.As(err, &denial) && denial.Final {
+		return denial.Reason
+	}
+	s.gateway.opts.Logger.Warn("no verdict for a join", "remote", s.remote, "error", err)
+	return reasonUnavailable
+}
+
+// keep enters the subscription, unless access was lost meanwhile.
+func (s *socket) keep(sub *localSub) (refused string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.grant.CanSubscribe(sub.subject, sub.queue) {
+		return refuseSub(sub.subject, sub.queue, reasonLostAccess(sub.conversation))
+	}
+	s.subs[sub.sid] = sub
+	return ""
+}
+
+// doUnsub handles UNSUB, which always passes.
+func (s *socket) doUnsub(sid string, most int) {
+	s.mu.Lock()
+	sub := s.subs[sid]
+	s.mu.Unlock()
+	if sub != nil && (most == 0 || s.out.limit(sub, most)) {
+		s.drop(sub)
+	}
+	s.ok()
+}
+
+// drop ends a subscription of the socket.
+func (s *socket) drop(sub *localSub) {
+	s.mu.Lock()
+	if s.subs[sub.sid] == sub {
+		delete(s.subs, sub.sid)
+	}
+	s.mu.Unlock()
+	s.endSub(sub)
+}
+
+// endSub stops the messages of a subscription that is entered no more.
+func (s *socket) endSub(sub *localSub) {
+	s.out.end(sub)
+	if sub.upstream != nil {
+		s.gateway.deps.Fanout.Unsubscribe(sub.upstream)
+	}
+}
+
+// takeGrant takes the credential's grant of now and ends what it does not cover
+// any more. It is false when there is none.
+func (s *socket) takeGrant() bool {
+	var lost []*localSub
+	s.mu.Lock()
+	if s.credential == nil {
+		s.mu.Unlock()
+		return false
+	}
+	// Read with mu held: so a newer grant is never replaced by an older one.
+	g := s.credential.current()
+	if g == nil {
+		s.mu.Unlock()
+		return false
+	}
+	s.grant = g
+	for _, sub := range s.subs {
+		if !s.grant.CanSubscribe(sub.subject, sub.queue) {
+			lost = append(lost, sub)
+			delete(s.subs, sub.sid)
+		}
+	}
+	s.mu.Unlock()
+	for _, sub := range lost {
+		s.endSub(sub)
+		s.sendErr(refuseSub(sub.subject, sub.queue, reasonLostAccess(sub.conversation)))
+	}
+	return true
+}
+
+// Deliver implements fanout.Receiver.
+func (sub *localSub) Deliver(m *fanout.Message, up *fanout.Subscription) {
+	frame := m.Encoded(up.SID, sub.socket.variant, encodeMessage)
+	if sub.socket.out.deliver(sub, frame) {
+		sub.socket.drop(sub)
+	}
+}
+
+// Ended implements fanout.Receiver.
+func (sub *localSub) Ended(_ *fanout.Subscription, reason string) {
+	sub.socket.drop(sub)
+	sub.socket.sendErr(refuseSub(sub.subject, sub.queue, reason))
+}
+
+// encodeMessage makes the frame that every socket with this sid and variant gets.
+func encodeMessage(m *fanout.Message, sid string, variant uint8) []byte {
+	out := natsproto.Msg{Subject: m.Subject, SID: sid, Payload: m.Data}
+	if variant == variantHeaders {
+		out.Header = appendHeaderBlock(nil, m.Header)
+	}
+	return messageFrame(out)
+}
+
+// messageFrame wraps a message in one frame.
+func messageFrame(m natsproto.Msg) []byte {
+	size := len(m.Subject) + len(m.SID) + len(m.Reply) + len(m.Header) + len(m.Payload) + natsproto.MaxMsgOverhead
+	// The frame's header is as long as its length wants, which is known only
+	// afterwards: leave room in front of the lines.
+	b := make([]byte, maxFrameHeaderBytes, size+maxFrameHeaderBytes)
+	b = natsproto.AppendMsg(b, m)
+	var header [maxFrameHeaderBytes]byte
+	h := appendFrameHeader(header[:0], ws.OpBinary, len(b)-maxFrameHeaderBytes)
+	start := maxFrameHeaderBytes - len(h)
+	copy(b[start:], h)
+	return b[start:]
+}
+
+func (s *socket) has(sid string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.subs[sid]
+	return ok
+}
+
+func (s *socket) held() (g *session.Grant, subs int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.grant, len(s.subs)
+}
+
+func (s *socket) currentCredential() *credential {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.credential
+}
+
+func (s *socket) loginOptions() connectOptions {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.connect
+}
+
+// addConversations notes the conversations in which the socket has a subscription.
+func (s *socket) addConversations(used map[status.ConversationID]struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range s.subs {
+		if sub.conversation != "" {
+			used[sub.conversation] = struct{}{}
+		}
+	}
+}
+
+func isInbox(subject string) bool { return strings.HasPrefix(subject, "_INBOX.") }

@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
+)
+
+// tokenAnswer is what a request to gateway.token gets.
+type tokenAnswer struct {
+	Expires *time.Time  `json:"expires,omitempty"` // when the new grant ends, RFC 3339
+	Error   *tokenError `json:"error,omitempty"`
+}
+
+type tokenError struct {
+	Code        int    `json:"code"`
+	Description string `json:"description"`
+}
+
+// renewToken takes a fresh token of the same user: the socket goes on with the
+// new token's grant. A token that is refused changes nothing.
+func (s *socket) renewToken(reply, token string) {
+	g, err := s.switchToken(token)
+	answer := tokenAnswer{}
+	var denial *session.Denial
+	switch {
+	case err == nil:
+		if !g.Expires.IsZero() {
+			t := g.Expires.UTC()
+			answer.Expires = &t
+		}
+	case errors.As(err, &denial) && denial.Final:
+		answer.Error = &tokenError{Code: 401, Description: denial.Reason}
+	default:
+		s.gateway.opts.Logger.Warn("no verdict for a fresh token", "remote", s.remote, "error", err)
+		answer.Error = &tokenError{Code: 503, Description: reasonUnavailable}
+	}
+	if reply == "" {
+		return
+	}
+	if body, err := encodeJSON(answer); err == nil {
+		s.inbox(reply, nil, body)
+	}
+}
+
+// switchToken moves the socket to the credential of the token.
+func (s *socket) switchToken(token string) (*session.Grant, error) {
+	if token == "" {
+		return nil, &session.Denial{Reason: reasonNoToken, Final: true}
+	}
+	opts := s.loginOptions()
+	opts.AuthToken, opts.User = token, ""
+	held, _ := s.held()
+	old := s.currentCredential()
+	fresh := s.gateway.credential(s.credentialKey(token))
+	if fresh == old {
+		fresh.release()
+		return held, nil
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.VerdictTimeout)
+	defer cancel()
+	// What the socket uses now it goes on using: the new grant is asked for it.
+	used := map[status.ConversationID]struct{}{}
+	s.addConversations(used)
+	n := need{user: held.User, conversations: slices.Collect(maps.Keys(used))}
+	if err := fresh.ensure(ctx, s, opts, n); err != nil {
+		fresh.release()
+		return nil, err
+	}
+	s.mu.Lock()
+	s.connect = opts
+	s.mu.Unlock()
+	attached := fresh.attach(s)
+	old.detach(s)
+	if !attached {
+		s.close(closeAccessLost)
+	}
+	g, _ := s.held()
+	return g, nil
+}

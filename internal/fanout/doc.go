@@ -1,0 +1,18 @@
+// Package fanout subscribes upstream once for each subject with local interest
+// and hands every message to all who want it.
+//
+//	nats-server ──▶ shard ──▶ topic ──▶ recovery rule ──▶ receivers
+//	                            │  hole: fetch what is missing, then go on
+//	                            ▼
+//	                     Repair (direct get on the STATUS stream)
+//
+// A topic is one upstream subscription: a subject, literal or wildcard, and a
+// queue group if there is one. Its messages pass one after the other: the
+// recovery rule compares each status's sequence with the last one of its
+// subject and either delivers it, drops it as a double, or finds a hole. While a
+// hole is mended, what arrives for that topic waits; other topics go on.
+//
+// Delivery never blocks: a Receiver takes the message or deals with being slow
+// by itself. When the last receiver of a topic leaves, the upstream
+// subscription ends and nothing of the topic is left.
+package fanout

@@ -1,0 +1,235 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Receiver takes the messages of its subscriptions.
+type Receiver interface {
+	// Deliver takes m for the subscription s. It must not block, and must not
+	// call back into the Fanout.
+	Deliver(m *Message, s *Subscription)
+	// Ended says that the fan-out ended the subscription s by itself, and why.
+	Ended(s *Subscription, reason string)
+}
+
+// Repair reads the STATUS stream where the live flow is not enough.
+type Repair interface {
+	// After returns the statuses on subject, literal or wildcard, with
+	// after < sequence ≤ upTo, in order, at most limit of them, and whether
+	// there are more.
+	After(ctx context.Context, subject string, after, upTo uint64, limit int) (batch []Stored, more bool, err error)
+	// LastSequences returns the newest sequence of each literal subject that
+	// matches subject.
+	LastSequences(ctx context.Context, subject string) (map[string]uint64, error)
+}
+
+// Stored is a status as the stream keeps it.
+type Stored struct {
+	Subject  string
+	Sequence uint64
+	Header   nats.Header
+	Data     []byte
+}
+
+// ErrStopped is returned by Subscribe after Stop.
+var ErrStopped = errors.New("the fan-out has stopped")
+
+// Options are the fan-out's settings. The zero value of a field means its default.
+type Options struct {
+	// Shards is the number of goroutines that deliver; a topic always belongs
+	// to the same one. Default: one for each processor.
+	Shards int
+	// ShardQueue is how many messages may wait for a shard. What exceeds it is
+	// dropped by the NATS client and then found as a hole. Default 8192.
+	ShardQueue int
+	// MaxWaiting is how many messages of one topic may wait while a hole is
+	// mended; further ones are found as a hole in their turn. Default 1024.
+	MaxWaiting int
+	// RepairTimeout bounds one attempt at mending. Default 2 s.
+	RepairTimeout time.Duration
+	// RepairAttempts is how often a hole is tried before the topic's
+	// subscriptions are ended with an error. Default 5.
+	RepairAttempts int
+	// Logger takes what an operator should know. Default: discard.
+	Logger *slog.Logger
+}
+
+// DefaultOptions returns the defaults that the fields name.
+func DefaultOptions() Options {
+	return Options{
+		Shards:         runtime.GOMAXPROCS(0),
+		ShardQueue:     8192,
+		MaxWaiting:     1024,
+		RepairTimeout:  2 * time.Second,
+		RepairAttempts: 5,
+		Logger:         slog.New(slog.DiscardHandler),
+	}
+}
+
+// Stats counts what the fan-out did since it was made.
+type Stats struct {
+	Topics    int    // upstream subscriptions now
+	Delivered uint64 // messages handed to a receiver
+	Doubles   uint64 // statuses dropped because they came before
+	Mended    uint64 // statuses fetched to mend a hole
+	Failed    uint64 // holes that could not be mended
+}
+
+// Fanout is the fan-out of one process. Safe for concurrent use.
+type Fanout struct {
+	opts   Options
+	nc     *nats.Conn
+	repair Repair
+	seed   maphash.Seed
+	shards []chan *nats.Msg
+
+	mu      sync.Mutex // guards topics, stopped
+	topics  map[topicKey]*topic
+	stopped bool
+
+	bySub sync.Map // *nats.Subscription → *topic: whose message it is
+
+	ctx     context.Context // ends with Stop
+	cancel  context.CancelFunc
+	running sync.WaitGroup // shards and menders
+
+	delivered, doubles, mended, failed atomic.Uint64
+}
+
+// New makes a fan-out on the connection nc. It starts nothing.
+func New(nc *nats.Conn, repair Repair, opts Options) *Fanout {
+	d := DefaultOptions()
+	if opts.Shards <= 0 {
+		opts.Shards = d.Shards
+	}
+	if opts.ShardQueue <= 0 {
+		opts.ShardQueue = d.ShardQueue
+	}
+	if opts.MaxWaiting <= 0 {
+		opts.MaxWaiting = d.MaxWaiting
+	}
+	if opts.RepairTimeout <= 0 {
+		opts.RepairTimeout = d.RepairTimeout
+	}
+	if opts.RepairAttempts <= 0 {
+		opts.RepairAttempts = d.RepairAttempts
+	}
+	if opts.Logger == nil {
+		opts.Logger = d.Logger
+	}
+	f := &Fanout{opts: opts, nc: nc, repair: repair, seed: maphash.MakeSeed(), topics: map[topicKey]*topic{}}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	for range opts.Shards {
+		f.shards = append(f.shards, make(chan *nats.Msg, opts.ShardQueue))
+	}
+	return f
+}
+
+// Start begins to deliver.
+func (f *Fanout) Start(context.Context) error {
+	for _, shard := range f.shards {
+		f.running.Go(func() { f.serve(shard) })
+	}
+	return nil
+}
+
+// Stop ends every topic and returns when all goroutines have ended. Stopping
+// twice, or without Start, is fine.
+func (f *Fanout) Stop(ctx context.Context) error {
+	f.mu.Lock()
+	f.stopped = true
+	topics := f.topics
+	f.topics = map[topicKey]*topic{}
+	f.mu.Unlock()
+	for _, t := range topics {
+		f.release(t)
+	}
+	f.cancel()
+	done := make(chan struct{})
+	go func() { f.running.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stop the fan-out: %w", ctx.Err())
+	}
+}
+
+// Subscribe delivers the messages on subject to r, from now on, until the
+// subscription is ended. In a queue group each message goes to one member. The
+// upstream interest is certain after the next Flush.
+func (f *Fanout) Subscribe(ctx context.Context, subject, queue, sid string, r Receiver) (*Subscription, error) {
+	s := &Subscription{Subject: subject, Queue: queue, SID: sid, receiver: r}
+	t, created, err := f.topic(topicKey{subject, queue})
+	if err != nil {
+		return nil, err
+	}
+	if created {
+		f.open(ctx, t)
+	}
+	select {
+	case <-t.opened:
+	case <-ctx.Done():
+		f.leave(t)
+		return nil, ctx.Err()
+	}
+	if t.openErr != nil {
+		f.leave(t)
+		return nil, t.openErr
+	}
+	s.topic = t
+	t.add(s)
+	return s, nil
+}
+
+// Unsubscribe ends the subscription: no message is handed to its receiver
+// after the one that may be on its way. Unsubscribing twice is fine.
+func (f *Fanout) Unsubscribe(s *Subscription) {
+	if s.topic.remove(s) {
+		f.leave(s.topic)
+	}
+}
+
+// Flush returns when the server has the interest of every earlier Subscribe.
+func (f *Fanout) Flush(ctx context.Context) error {
+	return f.nc.FlushWithContext(ctx)
+}
+
+// Stats returns the counts of now.
+func (f *Fanout) Stats() Stats {
+	f.mu.Lock()
+	topics := len(f.topics)
+	f.mu.Unlock()
+	return Stats{
+		Topics:    topics,
+		Delivered: f.delivered.Load(),
+		Doubles:   f.doubles.Load(),
+		Mended:    f.mended.Load(),
+		Failed:    f.failed.Load(),
+	}
+}
+
+// serve delivers the messages of one shard.
+func (f *Fanout) serve(shard <-chan *nats.Msg) {
+	for {
+		select {
+		case m := <-shard:
+			if t, ok := f.bySub.Load(m.Sub); ok {
+				t.(*topic).take(newMessage(m))
+			}
+		case <-f.ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package fanout
+
+import (
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Headers that the STATUS stream adds to a republished status (ADR-28).
+const (
+	headerSequence     = "Nats-Sequence"
+	headerLastSequence = "Nats-Last-Sequence"
+)
+
+// Message is one message on its way to the receivers of a topic. It does not
+// change once it is handed out.
+type Message struct {
+	Subject  string
+	Header   nats.Header
+	Data     []byte
+	Sequence uint64 // 0 for what is not from the stream, such as presence
+
+	prev    uint64 // Nats-Last-Sequence
+	encoded []encoded
+}
+
+// encoded is a message in the form that one kind of subscription gets.
+type encoded struct {
+	sid     string
+	variant uint8
+	frame   []byte
+}
+
+// maxEncoded bounds the forms that a message keeps: most subscriptions to a
+// subject have one of a few sids, so a short list serves nearly all.
+const maxEncoded = 16
+
+// Encoded returns the message as encode makes it for the sid and the variant (a
+// form such as "without headers"), made once for all receivers that ask alike.
+// The bytes may be kept but not changed. Only for use within Receiver.Deliver.
+func (m *Message) Encoded(sid string, variant uint8, encode func(m *Message, sid string, variant uint8) []byte) []byte {
+	for i := range m.encoded {
+		if e := &m.encoded[i]; e.variant == variant && e.sid == sid {
+			return e.frame
+		}
+	}
+	frame := encode(m, sid, variant)
+	if len(m.encoded) < maxEncoded {
+		m.encoded = append(m.encoded, encoded{sid: sid, variant: variant, frame: frame})
+	}
+	return frame
+}
+
+func newMessage(m *nats.Msg) *Message {
+	return &Message{
+		Subject:  m.Subject,
+		Header:   m.Header,
+		Data:     m.Data,
+		Sequence: headerNumber(m.Header, headerSequence),
+		prev:     headerNumber(m.Header, headerLastSequence),
+	}
+}
+
+func headerNumber(h nats.Header, name string) uint64 {
+	v := h[name]
+	if len(v) == 0 {
+		return 0
+	}
+	n, err := strconv.ParseUint(v[0], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}

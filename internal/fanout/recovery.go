@@ -1,0 +1,39 @@
+package fanout
+
+// action is what the recovery rule wants done with a message.
+type action uint8
+
+const (
+	deliver action = iota // it is the next one
+	drop                  // it was delivered before
+	mend                  // something before it is missing
+)
+
+// positions is the recovery rule: for each literal subject, the sequence of the
+// last status that was delivered, or that was stored before the topic began.
+type positions map[string]uint64
+
+// see judges the status of subject with sequence seq. prev is its
+// Nats-Last-Sequence: the newest sequence that was still stored on the subject
+// before it. That can go back, after an expiry or a purge, so only prev above
+// the last position proves a hole (nats-server 2.15.2).
+func (p positions) see(subject string, seq, prev uint64) action {
+	last, known := p[subject]
+	switch {
+	case !known:
+		return deliver
+	case seq <= last:
+		return drop
+	case prev > last:
+		return mend
+	}
+	return deliver
+}
+
+// advance notes that the status with sequence seq was delivered, or that
+// nothing up to seq can be had any more.
+func (p positions) advance(subject string, seq uint64) {
+	if seq > p[subject] {
+		p[subject] = seq
+	}
+}

@@ -1,0 +1,199 @@
+package fanout
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+)
+
+// topicKey names an upstream subscription.
+type topicKey struct{ subject, queue string }
+
+// topic is one upstream subscription and those who receive from it.
+//
+// Locks: order before mu. order is held while messages pass, so that they pass
+// one after the other; mu only while the members are read or changed, so that
+// joining does not wait for a delivery to a thousand sockets.
+type topic struct {
+	fanout *Fanout
+	key    topicKey
+	refs   int // subscriptions and those about to be; guarded by Fanout.mu
+
+	opened   chan struct{} // closed when upstream is there or openErr set
+	openErr  error
+	upstream *nats.Subscription
+
+	mu       sync.Mutex // guards members, snapshot, turn
+	members  []*Subscription
+	snapshot []*Subscription // copy of members for delivery; nil when they changed
+	turn     int             // whose turn it is in a queue group
+
+	order   sync.Mutex // guards what follows
+	at      positions  // nil in a queue group: its messages go elsewhere too
+	mending bool
+	waiting []*Message // arrived while mending
+}
+
+// topic finds or makes the topic and counts the caller in.
+func (f *Fanout) topic(key topicKey) (t *topic, created bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stopped {
+		return nil, false, ErrStopped
+	}
+	t = f.topics[key]
+	if t == nil {
+		t = &topic{fanout: f, key: key, opened: make(chan struct{})}
+		if key.queue == "" {
+			t.at = positions{}
+		}
+		f.topics[key] = t
+		created = true
+	}
+	t.refs++
+	return t, created, nil
+}
+
+// leave counts one subscription out; with the last one the topic ends.
+func (f *Fanout) leave(t *topic) {
+	f.mu.Lock()
+	t.refs--
+	last := t.refs == 0 && f.topics[t.key] == t
+	if last {
+		delete(f.topics, t.key)
+	}
+	f.mu.Unlock()
+	if last {
+		f.release(t)
+	}
+}
+
+// open makes the upstream subscription. The positions are read before it, so
+// that what is stored in between shows as a hole and not as known.
+func (f *Fanout) open(ctx context.Context, t *topic) {
+	defer close(t.opened)
+	if t.at != nil {
+		ctx, cancel := context.WithTimeout(ctx, f.opts.RepairTimeout)
+		last, err := f.repair.LastSequences(ctx, t.key.subject)
+		cancel()
+		if err != nil {
+			// Without positions the first message of a subject is taken as it
+			// is: what was stored just before it is not looked for.
+			f.opts.Logger.Warn("no positions for a topic", "subject", t.key.subject, "error", err)
+		}
+		t.order.Lock()
+		for subject, seq := range last {
+			t.at[subject] = seq
+		}
+		t.order.Unlock()
+	}
+	shard := f.shards[maphash.Comparable(f.seed, t.key)%uint64(len(f.shards))]
+	var err error
+	if t.key.queue == "" {
+		t.upstream, err = f.nc.ChanSubscribe(t.key.subject, shard)
+	} else {
+		t.upstream, err = f.nc.ChanQueueSubscribe(t.key.subject, t.key.queue, shard)
+	}
+	if err != nil {
+		t.openErr = fmt.Errorf("subscribe to %q: %w", t.key.subject, err)
+		return
+	}
+	f.bySub.Store(t.upstream, t)
+}
+
+// release ends the upstream subscription of a topic that nobody can reach any more.
+func (f *Fanout) release(t *topic) {
+	<-t.opened
+	if t.upstream == nil {
+		return
+	}
+	f.bySub.Delete(t.upstream)
+	if err := t.upstream.Unsubscribe(); err != nil && !f.nc.IsClosed() {
+		f.opts.Logger.Warn("cannot end an upstream subscription", "subject", t.key.subject, "error", err)
+	}
+}
+
+func (t *topic) add(s *Subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.index, s.member = len(t.members), true
+	t.members = append(t.members, s)
+	t.snapshot = nil
+}
+
+// remove is false when s was no member any more.
+func (t *topic) remove(s *Subscription) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !s.member {
+		return false
+	}
+	s.member = false
+	last := len(t.members) - 1
+	t.members[s.index] = t.members[last]
+	t.members[s.index].index = s.index
+	t.members[last] = nil
+	t.members = t.members[:last]
+	t.snapshot = nil
+	return true
+}
+
+// current returns the members as of now; the slice is not changed afterwards.
+func (t *topic) current() []*Subscription {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.snapshot == nil {
+		t.snapshot = append(make([]*Subscription, 0, len(t.members)), t.members...)
+	}
+	return t.snapshot
+}
+
+// take lets a message that came from upstream pass.
+func (t *topic) take(m *Message) {
+	t.order.Lock()
+	defer t.order.Unlock()
+	if !t.mending {
+		t.passLocked(m)
+		return
+	}
+	// What does not fit is left out: the next one that passes shows the hole.
+	if len(t.waiting) < t.fanout.opts.MaxWaiting {
+		t.waiting = append(t.waiting, m)
+	}
+}
+
+// passLocked applies the recovery rule to m; order is held.
+func (t *topic) passLocked(m *Message) {
+	if t.at == nil || m.Sequence == 0 {
+		t.send(m)
+		return
+	}
+	switch t.at.see(m.Subject, m.Sequence, m.prev) {
+	case drop:
+		t.fanout.doubles.Add(1)
+	case mend:
+		t.mending = true
+		t.waiting = append(t.waiting, m)
+		t.fanout.running.Go(t.mend)
+	case deliver:
+		t.at.advance(m.Subject, m.Sequence)
+		t.send(m)
+	}
+}
+
+// send hands m to the members: to all, or to one of a queue group.
+func (t *topic) send(m *Message) {
+	members := t.current()
+	if t.key.queue != "" && len(members) > 1 {
+		t.turn++
+		i := t.turn % len(members)
+		members = members[i : i+1]
+	}
+	for _, s := range members {
+		s.receiver.Deliver(m, s)
+	}
+	t.fanout.delivered.Add(uint64(len(members)))
+}

@@ -1,0 +1,77 @@
+package session
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+
+	"github.com/statuswire/statuswire/status"
+)
+
+// Grant is a signed user JWT with its permissions compiled: the one authority
+// on what a session may do. It does not change; a regrant makes a new one. Safe
+// for concurrent use.
+type Grant struct {
+	// User is who holds the grant: the JWT's name.
+	User status.UserID
+	// Expires is when the grant ends; the zero time means never.
+	Expires time.Time
+	// MaxSubscriptions and MaxPayloadBytes bound the connection; -1 means that
+	// the JWT sets no bound.
+	MaxSubscriptions int
+	MaxPayloadBytes  int
+	// Conversations are those that the grant lets its holder subscribe in, sorted.
+	Conversations []status.ConversationID
+
+	sub, pub permissions
+}
+
+// ParseGrant reads a user JWT and verifies its signature.
+func ParseGrant(userJWT string) (*Grant, error) {
+	claims, err := jwt.DecodeUserClaims(userJWT)
+	if err != nil {
+		return nil, fmt.Errorf("user JWT: %w", err)
+	}
+	g := &Grant{
+		User:             status.UserID(claims.Name),
+		MaxSubscriptions: int(claims.NatsLimits.Subs),
+		MaxPayloadBytes:  int(claims.NatsLimits.Payload),
+	}
+	if claims.Expires != 0 {
+		g.Expires = time.Unix(claims.Expires, 0)
+	}
+	if g.sub, err = compile(claims.Sub); err != nil {
+		return nil, fmt.Errorf("user JWT, subscribe permissions: %w", err)
+	}
+	if g.pub, err = compile(claims.Pub); err != nil {
+		return nil, fmt.Errorf("user JWT, publish permissions: %w", err)
+	}
+	for _, subject := range claims.Sub.Allow {
+		if c, ok := status.ConversationOf(subject); ok {
+			g.Conversations = append(g.Conversations, c)
+		}
+	}
+	slices.Sort(g.Conversations)
+	g.Conversations = slices.Compact(g.Conversations)
+	return g, nil
+}
+
+// CanSubscribe decides on a SUB of subject, in queue group queue unless it is
+// "", as nats-server does with the same JWT.
+func (g *Grant) CanSubscribe(subject, queue string) bool { return g.sub.subscribe(subject, queue) }
+
+// CanPublish decides on a PUB to subject, as nats-server does with the same JWT.
+func (g *Grant) CanPublish(subject string) bool { return g.pub.publish(subject) }
+
+// Covers is true when the conversation is among the granted.
+func (g *Grant) Covers(c status.ConversationID) bool {
+	_, ok := slices.BinarySearch(g.Conversations, c)
+	return ok
+}
+
+// Expired is true when the grant has ended at the time now.
+func (g *Grant) Expired(now time.Time) bool {
+	return !g.Expires.IsZero() && !now.Before(g.Expires)
+}

@@ -1,0 +1,111 @@
+package session
+
+import (
+	"strings"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats-server/v2/server/gsl"
+)
+
+// rules is one compiled list of a permission: subjects, each with the queue
+// group it is limited to ("" for none).
+type rules = gsl.GenericSublist[string]
+
+// permissions decides as nats-server 2.15 does: a nil allow list allows
+// everything, a deny list overrules.
+type permissions struct {
+	allow, deny *rules
+}
+
+func compile(p jwt.Permission) (permissions, error) {
+	allow, err := compileList(p.Allow)
+	if err != nil {
+		return permissions{}, err
+	}
+	deny, err := compileList(p.Deny)
+	if err != nil {
+		return permissions{}, err
+	}
+	return permissions{allow: allow, deny: deny}, nil
+}
+
+func compileList(list jwt.StringList) (*rules, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	l := gsl.NewSublist[string]()
+	for _, entry := range list {
+		subject, queue, _ := strings.Cut(entry, " ")
+		if err := l.Insert(subject, strings.TrimSpace(queue)); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// publish decides on a PUB to subject.
+func (p permissions) publish(subject string) bool {
+	if p.allow != nil && !covers(p.allow, subject) {
+		return false
+	}
+	return p.deny == nil || !covers(p.deny, subject)
+}
+
+// subscribe decides on a SUB of subject, in queue group queue unless it is "".
+//
+// An entry "foo" allows foo plainly and in any group; "foo v1" only in group v1;
+// with both, foo plainly and only in group v1 (nats-server client.go,
+// canSubscribeInternal).
+func (p permissions) subscribe(subject, queue string) bool {
+	if p.allow != nil {
+		m := match(p.allow, subject, queue)
+		allowed := m.plain
+		if queue != "" && m.queued {
+			allowed = m.sameQueue
+		}
+		if !allowed {
+			return false
+		}
+	}
+	if p.deny != nil {
+		m := match(p.deny, subject, queue)
+		if m.plain || queue != "" && m.sameQueue {
+			return false
+		}
+	}
+	return true
+}
+
+// matched says which kinds of entry cover a subject.
+type matched struct{ plain, queued, sameQueue bool }
+
+func match(l *rules, subject, queue string) matched {
+	var m matched
+	l.Match(subject, func(q string) {
+		switch {
+		case q == "":
+			m.plain = true
+		default:
+			m.queued = true
+			m.sameQueue = m.sameQueue || queueCovers(q, queue)
+		}
+	})
+	return m
+}
+
+// covers is true when an entry without a queue group covers the subject.
+func covers(l *rules, subject string) bool {
+	return match(l, subject, "").plain
+}
+
+// queueCovers compares queue group names; an allowed name may hold wildcards.
+func queueCovers(pattern, queue string) bool {
+	if pattern == queue {
+		return true
+	}
+	if !strings.ContainsAny(pattern, "*>") {
+		return false
+	}
+	l := gsl.NewSimpleSublist()
+	return l.Insert(pattern, struct{}{}) == nil && l.HasInterest(queue)
+}
