@@ -26,6 +26,7 @@ type checker struct {
 func checkConfig(o *server.Options, raw map[string]any, opts Options, vars map[string]string) error {
 	c := &checker{opts: opts, server: o, raw: raw, vars: vars}
 	c.checkServer()
+	c.checkWebSocket()
 	c.checkAccounts()
 	c.checkCallout()
 	for _, p := range Parts() {
@@ -58,6 +59,15 @@ func (c *checker) checkServer() {
 	}
 	if c.server.SystemAccount != AccountSystem {
 		c.fault(at("system_account"), "system_account must be %s", AccountSystem)
+	}
+}
+
+// checkWebSocket refuses a listener for browsers that nobody asked for.
+func (c *checker) checkWebSocket() {
+	if block, _ := lookUp(c.raw, "websocket"); block != nil && !c.opts.NativeWebSocket {
+		c.fault(at("websocket"), "websocket opens the server's own listener for browsers: it knows only max_subscriptions, "+
+			"none of the limits in statuswire.conf, gives no reason with a refusal and replays nothing after a reconnect; "+
+			"remove the block, or set native_websocket: true in statuswire.conf if that is what you want")
 	}
 }
 

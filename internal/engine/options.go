@@ -27,6 +27,10 @@ type Options struct {
 	Keys *keys.Set
 	// Retention bounds what the stream STATUS keeps.
 	Retention Retention
+	// NativeWebSocket allows a websocket block in Config: the server's own
+	// listener, where the gateway's limits do not hold. Default: such a block is
+	// an error.
+	NativeWebSocket bool
 	// Replicas is the number of servers that hold each stream. Default 1; 3 or 5
 	// in a cluster.
 	Replicas int
