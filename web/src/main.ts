@@ -6,9 +6,11 @@ import { loadDemoUsers } from "./demo.ts";
 import { emptyModel, type Event, type Model, update } from "./model.ts";
 import { askReach } from "./reach.ts";
 import { makeBoardView } from "./view/board.ts";
+import { makeFoldsView } from "./view/folds.ts";
 import { makeFormView, type Wish } from "./view/form.ts";
 import { makeLinkView } from "./view/link.ts";
 import { makeNoticesView } from "./view/notices.ts";
+import { drawPublish } from "./view/publish.ts";
 import { makeSwitchesView } from "./view/switches.ts";
 import { makeTimelineView } from "./view/timeline.ts";
 
@@ -22,9 +24,11 @@ const form = makeFormView({ onWatch: (wish) => void watch(wish), onDisconnect: (
 const views: readonly ((model: Model) => void)[] = [
   makeLinkView(),
   form.draw,
+  makeFoldsView(),
   makeSwitchesView((name, on) => void connection?.switch(name, on)),
   makeNoticesView((id) => emit({ type: "dismiss", id })),
   board.draw,
+  drawPublish,
   makeTimelineView({
     onPause: (on) => emit({ type: "pause", on }),
     onClear: () => emit({ type: "clear" }),

@@ -16,7 +16,7 @@ export function reasonOf(message: string): string {
 
 /** A refused subscription or request. */
 export function permissionWords(message: string): string {
-  return sentence(reasonOf(message) || "the server allows it not and gives no reason");
+  return sentence(reasonOf(message) || "the server does not allow it and gives no reason");
 }
 
 /** Why no connection came about, or why it ended for good. */

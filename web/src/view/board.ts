@@ -1,5 +1,6 @@
 // The newest status of each category, side by side.
 
+import type { Category } from "../categories.ts";
 import type { Model } from "../model.ts";
 import { detailsOf, progressOf, shorten } from "../status.ts";
 import type { Entry } from "../timeline.ts";
@@ -12,7 +13,7 @@ const textLimit = 280;
 
 interface Card {
   readonly element: HTMLElement;
-  readonly update: (entry: Entry | undefined, off: boolean) => void;
+  readonly update: (entry: Entry | undefined, state: Category["state"]) => void;
   readonly tick: (now: Date) => void;
 }
 
@@ -38,7 +39,7 @@ export function makeBoardView(): BoardView {
       const card = cards.get(name) ?? makeCard(name);
       if (!cards.has(name)) board.append(card.element);
       cards.set(name, card);
-      card.update(latest.get(name), state !== "on");
+      card.update(latest.get(name), state);
     }
     board.hidden = categories.length === 0;
   };
@@ -54,14 +55,14 @@ function makeCard(name: string): Card {
   const element = make("article", `tile ${hueClass(name)}`, make("div", "tile-head", makeBadge(name), age), body);
   element.setAttribute("aria-label", name);
   let shown: Entry | undefined;
-  let isOff = false;
+  let current: Category["state"] = "on";
   const tick = (now: Date): void => {
     const at = shown?.delivered.status.timestamp ?? shown?.arrived;
-    setText(age, isOff ? "off" : at ? ageWords(at, now) : "");
+    setText(age, current !== "on" ? current : at ? ageWords(at, now) : "");
   };
-  const update = (entry: Entry | undefined, off: boolean): void => {
-    isOff = off;
-    element.classList.toggle("is-off", off);
+  const update = (entry: Entry | undefined, state: Category["state"]): void => {
+    current = state;
+    element.classList.toggle("is-off", state !== "on");
     if (entry !== shown || body.childNodes.length === 0) {
       shown = entry;
       body.replaceChildren(...(entry ? describe(entry) : [make("p", "quiet", "Nothing yet")]));

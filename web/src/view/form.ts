@@ -63,7 +63,8 @@ export function makeFormView({ onWatch, onDisconnect }: FormActions): FormView {
   user.addEventListener("change", chooseUser);
   disconnect.addEventListener("click", onDisconnect);
 
-  const draw = ({ link }: Model): void => {
+  const draw = ({ link, conversation: watched }: Model): void => {
+    setText(find("form-summary", HTMLElement), [chosen()?.user, watched].filter(Boolean).join(" · "));
     disconnect.disabled = link.state === "idle" || link.state === "closed";
     if (link.note !== "") setText(error, link.note);
     else if (link.state === "live") setText(error, "");

@@ -15,6 +15,7 @@ interface Row {
 export function makeSwitchesView(onSwitch: OnSwitch): (model: Model) => void {
   const list = find("categories", HTMLElement);
   const empty = find("categories-empty", HTMLElement);
+  const summary = find("categories-summary", HTMLElement);
   const rows = new Map<string, Row>();
   return ({ categories, link }) => {
     const names = new Set(categories.map((category) => category.name));
@@ -29,6 +30,8 @@ export function makeSwitchesView(onSwitch: OnSwitch): (model: Model) => void {
       rows.set(category.name, row);
       row.update(category, link.state === "live" || link.state === "reconnecting");
     }
+    const on = categories.filter((category) => category.state === "on").length;
+    setText(summary, categories.length > 0 ? `${on} of ${categories.length} on` : "");
     empty.hidden = categories.length > 0;
   };
 }
