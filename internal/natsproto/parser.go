@@ -48,7 +48,8 @@ type Parser struct {
 	MaxControlLineBytes int
 	MaxPayloadBytes     int
 
-	pending []byte // the unfinished operation
+	pending []byte    // the unfinished operation
+	op      Operation // the one being handled; here so that it costs no allocation
 }
 
 // Feed parses data after what earlier calls left over and calls handle for each
@@ -59,17 +60,16 @@ func (p *Parser) Feed(data []byte, handle func(*Operation) error) error {
 		p.pending = append(p.pending, data...)
 		data = p.pending
 	}
-	var op Operation
 	for len(data) > 0 {
-		op = Operation{}
-		n, err := p.next(data, &op)
+		p.op = Operation{}
+		n, err := p.next(data, &p.op)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			break
 		}
-		if err := handle(&op); err != nil {
+		if err := handle(&p.op); err != nil {
 			return err
 		}
 		data = data[n:]
