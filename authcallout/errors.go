@@ -1,0 +1,18 @@
+package authcallout
+
+import "errors"
+
+// What Start returns when the service is not in the right part of its life.
+var ErrStarted = errors.New("the authorization service was started or stopped already: make a new one")
+
+// Why a request is denied. denialOf says what each becomes.
+var (
+	errNoLink       = errors.New("the connection does not come from the gateway")
+	errNotTheirs    = errors.New("the conversation is unknown or a stranger's")
+	errVerifier     = errors.New("the token could not be checked")
+	errDirectory    = errors.New("the directory did not answer")
+	errQueueFull    = errors.New("the queue is full")
+	errUnreadable   = errors.New("the request cannot be read")
+	errLinkGivenUp  = errors.New("the gateway has given the link up")
+	errWorkerFailed = errors.New("a worker panicked")
+)

@@ -1,0 +1,147 @@
+package authcallout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats.go"
+
+	"github.com/statuswire/statuswire/internal/session"
+)
+
+// job is a request with the time of its arrival.
+type job struct {
+	msg     *nats.Msg
+	arrived time.Time
+}
+
+// receive runs in the subscription's goroutine: it must not wait.
+func (s *Service) receive(m *nats.Msg) {
+	if m.Reply == "" {
+		return
+	}
+	j := job{m, time.Now()}
+	select {
+	case s.queue <- j:
+	default:
+		s.turnAway(j, errQueueFull)
+	}
+}
+
+// turnAway denies a request that was not verified, so that the link has its
+// answer at once instead of after the server's timeout. Other servers' requests
+// stay unanswered.
+func (s *Service) turnAway(j job, why error) {
+	token, _, err := s.open(j.msg)
+	var c claim
+	if err == nil {
+		c, err = s.peek(token)
+	}
+	if errors.Is(err, errForeign) {
+		s.counters.foreign()
+		return
+	}
+	if err != nil {
+		s.opts.Logger.Warn("authorization: unreadable request", "error", err)
+		return
+	}
+	v := Verdict{Key: c.key()}
+	s.deny(&v, why)
+	s.refuse(j.msg)
+	s.settle(v, j)
+}
+
+// work decides one request after the other until Stop and until the queue is empty.
+func (s *Service) work(ctx context.Context) {
+	for {
+		select {
+		case j := <-s.queue:
+			s.handle(ctx, j)
+		case <-s.stopping:
+			if len(s.queue) == 0 {
+				return
+			}
+		}
+	}
+}
+
+// handle answers one request. A panic in what it calls ends that request only.
+func (s *Service) handle(ctx context.Context, j job) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.opts.Logger.Error("authorization: a worker panicked", "panic", p, "stack", string(debug.Stack()))
+			s.turnAway(j, errWorkerFailed)
+		}
+	}()
+	ctx, cancel := context.WithDeadline(ctx, j.arrived.Add(s.opts.Timeout))
+	defer cancel()
+	token, sender, err := s.open(j.msg)
+	if err == nil {
+		_, err = s.peek(token)
+	}
+	var req *jwt.AuthorizationRequestClaims
+	if err == nil {
+		req, err = s.verify(token, sender)
+	}
+	switch {
+	case errors.Is(err, errForeign):
+		s.counters.foreign()
+	case err != nil:
+		s.opts.Logger.Warn("authorization: unreadable request", "error", err)
+		s.turnAway(j, err)
+	default:
+		s.reply(ctx, j, req)
+	}
+}
+
+// reply decides, leaves the verdict for the gateway, and only then answers.
+func (s *Service) reply(ctx context.Context, j job, req *jwt.AuthorizationRequestClaims) {
+	g, err := grant{}, ctx.Err() // it may have waited too long in the queue
+	if err == nil {
+		g, err = s.decide(ctx, req)
+	}
+	v := Verdict{Key: linkKey(req), Address: req.ClientInformation.Host, User: g.user}
+	var userJWT string
+	if err == nil {
+		userJWT, err = s.sign(req, g)
+	}
+	if err == nil && g.connection == jwt.ConnectionTypeInProcess && !s.deps.Sessions.Grant(v.Key, userJWT) {
+		err = errLinkGivenUp
+	}
+	var reason string
+	if err != nil {
+		s.deny(&v, err)
+		userJWT, reason = "", v.Denial.Reason
+	} else {
+		v.Conversations, v.Expires = g.conversations, g.expires
+	}
+	if err := s.answer(j.msg, req, userJWT, reason); err != nil {
+		s.opts.Logger.Error("authorization: no answer", "error", err)
+	}
+	s.settle(v, j)
+}
+
+// deny turns an error into the verdict's denial and leaves it for the gateway.
+func (s *Service) deny(v *Verdict, err error) {
+	d, cause := denialOf(err)
+	v.Denial, v.Cause = &session.Denial{Reason: d.Reason, Final: d.Final}, cause
+	s.deps.Sessions.Deny(v.Key, v.Denial)
+	s.opts.Logger.Debug("authorization denied", "client", v.Key.ClientID, "address", v.Address,
+		"user", string(v.User), "cause", string(cause), "error", err)
+}
+
+// settle counts a verdict and tells it on.
+func (s *Service) settle(v Verdict, j job) {
+	v.Duration = time.Since(j.arrived)
+	s.counters.verdict(v)
+	defer func() {
+		if p := recover(); p != nil {
+			s.opts.Logger.Error("authorization: OnVerdict panicked", "panic", fmt.Sprint(p))
+		}
+	}()
+	s.opts.OnVerdict(v)
+}
