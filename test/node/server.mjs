@@ -1,0 +1,64 @@
+// The running server, as the environment names it, and what a test needs of it:
+// users with their tokens, conversations, and a service that publishes.
+import { execFile } from "node:child_process";
+import { createHmac, randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { jetstream } from "@nats-io/jetstream";
+import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
+
+function required(name) {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: run these tests by \`go test ./test\`, which starts a server`);
+  return value;
+}
+
+export const ws = required("STATUSWIRE_WS");
+const nats = required("STATUSWIRE_NATS");
+const data = required("STATUSWIRE_DATA");
+const bin = required("STATUSWIRE_BIN");
+
+/** Runs the command line against the server's data folder; answers its output. */
+export async function statuswire(...args) {
+  const { stdout } = await promisify(execFile)(bin, [...args, "--data", data]);
+  return stdout.trim();
+}
+
+const unique = () => randomBytes(6).toString("hex");
+
+/** A user of this test alone, so that no test spends another's limits. */
+export async function newUser(name = "user") {
+  const user = `${name}-${unique()}`;
+  return { user, token: await statuswire("token", "--user", user) };
+}
+
+/** A new conversation of that user; answers its id. */
+export async function newConversation(owner, ...flags) {
+  const id = `c-${unique()}`;
+  await statuswire("conversation", "create", id, "--owner", owner, ...flags);
+  return id;
+}
+
+/** Signs a token as the application would, with whatever claims. */
+export async function signToken(claims) {
+  const secret = (await readFile(join(data, "keys", "token.secret"), "utf8")).trim();
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const head = `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}`;
+  return `${head}.${createHmac("sha256", secret).update(head).digest("base64url")}`;
+}
+
+export const inSeconds = (seconds) => Math.floor(Date.now() / 1000) + seconds;
+
+/** A backend service: it connects over TCP with its nkey and publishes. */
+export async function startService() {
+  const seed = (await readFile(join(data, "keys", "service.nk"), "utf8")).trim();
+  const nc = await connect({ servers: nats, authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) });
+  const js = jetstream(nc);
+  return {
+    /** Publishes and answers the stream's acknowledgement. */
+    publish: (conversation, category, text, more = {}) =>
+      js.publish(`status.${conversation}.${category}`, JSON.stringify({ text, ...more })),
+    close: () => nc.close(),
+  };
+}
