@@ -26,7 +26,7 @@ var (
 //	if errors.Is(err, status.ErrUnknownCategory) { … }
 type Error struct {
 	// Code is the class, as in HTTP: 400 the caller has to change something,
-	// 503 the same again may succeed in a moment.
+	// 503 the same again may succeed in a moment (429 too, which is JetStream's).
 	Code int `json:"code"`
 	// ErrCode says exactly what it is. It never changes its meaning.
 	ErrCode int `json:"err_code"`
@@ -63,7 +63,7 @@ func (e *Error) Response() []byte {
 }
 
 // Retryable reports whether the same again may succeed in a moment.
-func (e *Error) Retryable() bool { return e.Code == 503 }
+func (e *Error) Retryable() bool { return e.Code == 503 || e.Code == 429 }
 
 // Why a status was not stored. Nothing of a refused status is stored or delivered.
 var (
@@ -83,6 +83,7 @@ var (
 	ErrBadMetadata         = &Error{400, 20014, "metadata is not an object"}
 	ErrBadPriority         = &Error{400, 20015, "priority is not known"}
 	ErrBadID               = &Error{400, 20016, "id is not usable"}
+	ErrBadReply            = &Error{400, 20017, "reply subject is reserved"}
 	ErrHeaderNotAllowed    = &Error{400, 20020, "header is not allowed"}
 	ErrBadHeader           = &Error{400, 20021, "header is malformed"}
 	ErrTooManyHeaders      = &Error{400, 20022, "headers are too many or too large"}
@@ -116,6 +117,7 @@ func Errors() []ErrorInfo {
 		{"bad_metadata", ErrBadMetadata, "make `metadata` an object, or leave it out"},
 		{"bad_priority", ErrBadPriority, "use low, normal, high or urgent, or leave it out"},
 		{"bad_id", ErrBadID, "use 1 to 128 printable ASCII characters"},
+		{"bad_reply", ErrBadReply, "publish with JetStream's `publish`, or with an inbox of your own; this one is only logged"},
 		{"header_not_allowed", ErrHeaderNotAllowed, "rename it; of `Nats-*` only `Nats-Msg-Id` may be set"},
 		{"bad_header", ErrBadHeader, "send each name as one word, each value as one line, `Nats-Msg-Id` once"},
 		{"too_many_headers", ErrTooManyHeaders, "stay within 32 headers and 4096 bytes"},
