@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/app"
+	"github.com/statuswire/statuswire/internal/identity"
 )
 
 // setting is one key of statuswire.conf.
@@ -23,13 +24,15 @@ func settings() []setting {
 		{"cookie", cookieName(func(o *o) *string { return &o.Gateway.TokenCookie })},
 		{"links", choice("close", "keep", func(o *o) *bool { return &o.Gateway.KeepLinks })},
 		{"grant_lifetime", duration(time.Minute, 30*day, func(o *o) *time.Duration { return &o.Callout.GrantLifetime })},
-		{"native_websocket", yesNo(func(o *o) *bool { return &o.Engine.NativeWebSocket })},
+		{"native_websocket", yesNo(
+			func(o *o) *bool { return &o.Engine.NativeWebSocket },
+			func(o *o) *bool { return &o.Callout.NativeWebSocket })},
 
 		{"token.secret", secret(func(o *o) *[]byte { return &o.Token.Secret })},
 		{"token.secret_file", secretFile(func(o *o) *[]byte { return &o.Token.Secret })},
 		{"token.issuer", text(func(o *o) *string { return &o.Token.Issuer })},
 		{"token.audience", text(func(o *o) *string { return &o.Token.Audience })},
-		{"token.leeway", duration(0, 10*time.Minute, func(o *o) *time.Duration { return &o.Token.Leeway })},
+		{"token.leeway", duration(0, identity.MaxLeeway, func(o *o) *time.Duration { return &o.Token.Leeway })},
 
 		{"limits.subscriptions", number(1, 100_000, func(o *o) *int { return &o.Callout.MaxSubscriptions })},
 		{"limits.control_line", size(512, mb, func(o *o) *int { return &o.Gateway.MaxControlLineBytes })},
@@ -46,7 +49,7 @@ func settings() []setting {
 		{"retention.max_bytes", size(mb, 1024*1024*gb, func(o *o) *int64 { return &o.Engine.Retention.MaxBytes })},
 		{"retention.max_per_subject", number(1, 1_000_000, func(o *o) *int64 { return &o.Engine.Retention.MaxPerSubject })},
 
-		{"callout.workers", number(1, 1024, func(o *o) *int { return &o.Callout.Workers })},
+		{"callout.workers", number(0, 1024, func(o *o) *int { return &o.Callout.Workers })},
 		{"callout.queue", number(1, 1_000_000, func(o *o) *int { return &o.Callout.QueueLength })},
 
 		{"shutdown.drain", duration(100*time.Millisecond, 10*time.Minute, func(o *o) *time.Duration { return &o.DrainTimeout })},
