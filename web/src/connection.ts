@@ -19,7 +19,9 @@ export interface ConnectionOptions {
 }
 
 const requestTimeoutMillis = 5_000;
-const connectTimeoutMillis = 10_000;
+const connectTimeoutMillis = 6_000;
+/** After a close an error line that came before it may still be in the client. */
+const closeGraceMillis = 200;
 
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -28,6 +30,8 @@ export class Connection {
   readonly #subscriptions = new Map<string, Subscription>();
   #attempt = 1;
   #closed = false;
+  /** The reason in the last close frame; nats-core does not hand it on. */
+  #closeReason = "";
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -37,17 +41,9 @@ export class Connection {
   async open(): Promise<boolean> {
     this.#emit({ type: "link", state: "connecting" });
     try {
-      this.#nats = await wsconnect({
-        servers: this.#options.url,
-        token: this.#options.token,
-        // A unique name of 20 or more characters makes the connection resumable.
-        name: `page-${uniqueId()}`,
-        timeout: connectTimeoutMillis,
-        maxReconnectAttempts: -1,
-        reconnectDelayHandler: () => backoffMillis(this.#attempt, Math.random()),
-      });
+      this.#nats = await this.#connect();
     } catch (error) {
-      const note = connectionWords(error, await this.#options.reach());
+      const note = connectionWords(error, await this.#options.reach(), this.#closeReason);
       this.#emit({ type: "link", state: "closed", note });
       return false;
     }
@@ -58,6 +54,34 @@ export class Connection {
     this.#emit({ type: "link", state: "live" });
     void this.#follow(this.#nats);
     return true;
+  }
+
+  /**
+   * Fails as soon as the server closes the first socket. By itself nats-core
+   * waits for its timeout when the close carries no error line.
+   */
+  #connect(): Promise<NatsConnection> {
+    return new Promise((resolve, reject) => {
+      wsconnect({
+        servers: this.#options.url,
+        token: this.#options.token,
+        // A unique name of 20 or more characters makes the connection resumable.
+        name: `page-${uniqueId()}`,
+        timeout: connectTimeoutMillis,
+        maxReconnectAttempts: -1,
+        reconnectDelayHandler: () => backoffMillis(this.#attempt, Math.random()),
+        wsFactory: (url) => Promise.resolve(this.#openSocket(url, reject)),
+      }).then(resolve, reject);
+    });
+  }
+
+  #openSocket(url: string, end: (reason: Error) => void): { socket: WebSocket; encrypted: boolean } {
+    const socket = new WebSocket(url);
+    socket.addEventListener("close", ({ reason }) => {
+      this.#closeReason = reason;
+      setTimeout(() => end(new errors.ConnectionError("")), closeGraceMillis);
+    });
+    return { socket, encrypted: url.startsWith("wss:") };
   }
 
   /** Joins a conversation and subscribes to all of its categories. */
@@ -167,7 +191,7 @@ export class Connection {
     for await (const status of nats.status()) {
       switch (status.type) {
         case "disconnect":
-          this.#emit({ type: "link", state: "reconnecting" });
+          this.#emit({ type: "link", state: "reconnecting", note: this.#closeReason && sentence(this.#closeReason) });
           break;
         case "reconnecting":
           this.#attempt++;
@@ -183,7 +207,7 @@ export class Connection {
       }
     }
     const error = await nats.closed();
-    const note = error instanceof Error ? connectionWords(error, await this.#options.reach()) : "";
+    const note = error instanceof Error ? connectionWords(error, await this.#options.reach(), this.#closeReason) : "";
     this.#emit({ type: "link", state: "closed", note });
   }
 

@@ -19,12 +19,16 @@ export function permissionWords(message: string): string {
   return sentence(reasonOf(message) || "the server does not allow it and gives no reason");
 }
 
-/** Why no connection came about, or why it ended for good. */
-export function connectionWords(error: unknown, reach: Reach): string {
+/**
+ * Why no connection came about, or why it ended for good. `closeReason` is what
+ * the close frame said, if it said anything.
+ */
+export function connectionWords(error: unknown, reach: Reach, closeReason = ""): string {
   const { name, message } = nameAndMessage(error);
   if (name === "AuthorizationError" || name === "UserAuthenticationExpiredError") {
     return sentence(reasonOf(message) || "the token was not accepted, the server gives no reason");
   }
+  if (closeReason !== "") return sentence(closeReason);
   switch (reach) {
     case "silent":
       return "The server does not answer. Is it running, and is the network there?";

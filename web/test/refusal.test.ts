@@ -28,6 +28,13 @@ test("a failed connect is told by whether the server answers", () => {
   assert.match(connectionWords(error, "answers"), /refused the connection/);
 });
 
+test("a close frame's reason goes before guesses, and a login's reason before both", () => {
+  const closed = named("ConnectionError", "");
+  assert.equal(connectionWords(closed, "answers", "server is stopping: reconnect"), "Server is stopping: reconnect.");
+  const denied = named("AuthorizationError", "Authorization Violation: token expired");
+  assert.equal(connectionWords(denied, "answers", "authorization violation"), "Token expired.");
+});
+
 test("a refusal without a reason says that there is none", () => {
   assert.match(permissionWords('Permissions Violation for Subscription to "a.b"'), /no reason/);
 });
