@@ -22,7 +22,7 @@ func (t *topic) mend() {
 			return
 		}
 		first := t.waiting[0]
-		after, upTo := t.at[first.Subject], first.prev
+		after, upTo := t.at.last[first.Subject], first.prev
 		t.order.Unlock()
 
 		if err := t.fill(first.Subject, after, upTo); err != nil {
@@ -78,9 +78,9 @@ func (t *topic) fill(subject string, after, upTo uint64) error {
 		}
 		t.order.Lock()
 		for _, st := range batch {
-			if st.Sequence > t.at[st.Subject] {
+			if prev := t.at.last[st.Subject]; st.Sequence > prev {
 				t.at.advance(st.Subject, st.Sequence)
-				t.send(&Message{Subject: st.Subject, Header: st.Header, Data: st.Data, Sequence: st.Sequence})
+				t.send(storedMessage(st, prev))
 				f.mended.Add(1)
 			}
 			after = st.Sequence

@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"maps"
 	"strconv"
 
 	"github.com/nats-io/nats.go"
@@ -59,6 +60,16 @@ func newMessage(m *nats.Msg) *Message {
 		Sequence: headerNumber(m.Header, headerSequence),
 		prev:     headerNumber(m.Header, headerLastSequence),
 	}
+}
+
+// storedMessage gives a status that was fetched the headers that it would have
+// had live.
+func storedMessage(st Stored, prev uint64) *Message {
+	h := nats.Header{}
+	maps.Copy(h, st.Header)
+	h[headerSequence] = []string{strconv.FormatUint(st.Sequence, 10)}
+	h[headerLastSequence] = []string{strconv.FormatUint(prev, 10)}
+	return &Message{Subject: st.Subject, Header: h, Data: st.Data, Sequence: st.Sequence}
 }
 
 func headerNumber(h nats.Header, name string) uint64 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -32,7 +33,7 @@ type topic struct {
 	turn     int             // whose turn it is in a queue group
 
 	order   sync.Mutex // guards what follows
-	at      positions  // nil in a queue group: its messages go elsewhere too
+	at      *positions // nil in a queue group: its messages go elsewhere too
 	mending bool
 	waiting []*Message // arrived while mending
 }
@@ -48,7 +49,7 @@ func (f *Fanout) topic(key topicKey) (t *topic, created bool, err error) {
 	if t == nil {
 		t = &topic{fanout: f, key: key, opened: make(chan struct{})}
 		if key.queue == "" {
-			t.at = positions{}
+			t.at = &positions{last: map[string]uint64{}}
 		}
 		f.topics[key] = t
 		created = true
@@ -85,23 +86,26 @@ func (f *Fanout) open(ctx context.Context, t *topic) {
 			f.opts.Logger.Warn("no positions for a topic", "subject", t.key.subject, "error", err)
 		}
 		t.order.Lock()
-		for subject, seq := range last {
-			t.at[subject] = seq
-		}
+		t.at.whole = err == nil
+		maps.Copy(t.at.last, last)
 		t.order.Unlock()
 	}
+	t.openErr = f.listen(t)
+}
+
+// listen makes the upstream subscription; its messages go to the topic's shard.
+func (f *Fanout) listen(t *topic) (err error) {
 	shard := f.shards[maphash.Comparable(f.seed, t.key)%uint64(len(f.shards))]
-	var err error
 	if t.key.queue == "" {
 		t.upstream, err = f.nc.ChanSubscribe(t.key.subject, shard)
 	} else {
 		t.upstream, err = f.nc.ChanQueueSubscribe(t.key.subject, t.key.queue, shard)
 	}
 	if err != nil {
-		t.openErr = fmt.Errorf("subscribe to %q: %w", t.key.subject, err)
-		return
+		return fmt.Errorf("subscribe to %q: %w", t.key.subject, err)
 	}
 	f.bySub.Store(t.upstream, t)
+	return nil
 }
 
 // release ends the upstream subscription of a topic that nobody can reach any more.

@@ -1,0 +1,197 @@
+package fanout_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
+
+	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/history"
+	"github.com/statuswire/statuswire/internal/keys"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rig is a fan-out on a real server, and a way to store statuses.
+type rig struct {
+	t      testing.TB
+	fanout *fanout.Fanout
+	repair *stream
+	ingest *nats.Conn
+	live   *nats.Conn
+}
+
+func newRig(t testing.TB, opts fanout.Options) *rig {
+	t.Helper()
+	dir := t.TempDir()
+	set, err := keys.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.New(engine.Options{StoreDir: dir, Listen: "127.0.0.1:0", Keys: set})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Stop(context.Background()) })
+	connect := func(p engine.Part) *nats.Conn {
+		nc, err := e.Connect(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return nc
+	}
+	r := &rig{t: t, ingest: connect(engine.PartBroadcaster), live: connect(engine.PartFanout)}
+	r.repair = &stream{reader: history.NewReader(connect(engine.PartFanout))}
+	r.fanout = fanout.New(r.live, r.repair, opts)
+	if err := r.fanout.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.fanout.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// store puts a status into the stream and returns when it is acknowledged.
+func (r *rig) store(conversation, category, text string) {
+	r.t.Helper()
+	ack, err := r.ingest.Request("ingest."+conversation+"."+category, fmt.Appendf(nil, `{"text":%q}`, text), 5*time.Second)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if len(ack.Data) == 0 {
+		r.t.Fatal("empty ack")
+	}
+}
+
+func (r *rig) subscribe(subject, queue string, to *collector) *fanout.Subscription {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 10*time.Second)
+	defer cancel()
+	s, err := r.fanout.Subscribe(ctx, subject, queue, "1", to)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.fanout.Flush(ctx); err != nil {
+		r.t.Fatal(err)
+	}
+	return s
+}
+
+// stream is the real history, with a door to make it fail.
+type stream struct {
+	reader *history.Reader
+	mu     sync.Mutex
+	err    error
+	calls  int
+}
+
+func (s *stream) After(ctx context.Context, subject string, after, upTo uint64, limit int) ([]fanout.Stored, bool, error) {
+	s.mu.Lock()
+	s.calls++
+	err := s.err
+	s.mu.Unlock()
+	if err != nil {
+		return nil, false, err
+	}
+	messages, more, err := s.reader.After(ctx, subject, after, upTo, limit)
+	var batch []fanout.Stored
+	for _, m := range messages {
+		batch = append(batch, fanout.Stored{Subject: m.Subject, Sequence: m.Sequence, Header: m.Header, Data: m.Data})
+	}
+	return batch, more, err
+}
+
+func (s *stream) LastSequences(ctx context.Context, subject string) (map[string]uint64, error) {
+	return s.reader.LastSequences(ctx, subject)
+}
+
+func (s *stream) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+// collector is a receiver that remembers.
+type collector struct {
+	mu     sync.Mutex
+	seqs   []uint64
+	texts  []string
+	ended  []string
+	change chan struct{}
+}
+
+func newCollector() *collector { return &collector{change: make(chan struct{}, 1)} }
+
+func (c *collector) Deliver(m *fanout.Message, _ *fanout.Subscription) {
+	c.mu.Lock()
+	c.seqs = append(c.seqs, m.Sequence)
+	c.texts = append(c.texts, string(m.Data))
+	c.mu.Unlock()
+	c.wake()
+}
+
+func (c *collector) Ended(_ *fanout.Subscription, reason string) {
+	c.mu.Lock()
+	c.ended = append(c.ended, reason)
+	c.mu.Unlock()
+	c.wake()
+}
+
+func (c *collector) wake() {
+	select {
+	case c.change <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns the sequences once there are n, or fails.
+func (c *collector) wait(t testing.TB, what string, done func(*collector) bool) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		c.mu.Lock()
+		ok := done(c)
+		c.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-c.change:
+		case <-deadline:
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			t.Fatalf("%s: not within 10 s; got %v, ended %q", what, c.seqs, c.ended)
+		}
+	}
+}
+
+func (c *collector) waitFor(t testing.TB, n int) []uint64 {
+	t.Helper()
+	c.wait(t, fmt.Sprintf("%d statuses", n), func(c *collector) bool { return len(c.seqs) >= n })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]uint64(nil), c.seqs...)
+}
+
+// without stores while the fan-out hears nothing of the topic.
+func (r *rig) without(subject string, do func()) {
+	r.t.Helper()
+	if err := r.fanout.Deaf(subject, do); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// replay lets a message pass that upstream did not send.
+func (r *rig) replay(m *nats.Msg) { r.fanout.Take(m.Subject, m) }
