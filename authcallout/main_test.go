@@ -45,8 +45,8 @@ type setup struct {
 	verifier  authcallout.Verifier
 	directory authcallout.Directory
 	opts      authcallout.Options
-	sealed    bool // requests are encrypted
-	config    func(natsConf string) string
+	sealed    bool   // requests are encrypted
+	native    string // host:port of the server's own WebSocket listener
 }
 
 func startEngine(tb testing.TB, s setup) (*engine.Engine, *keys.Set) {
@@ -64,10 +64,12 @@ func startEngine(tb testing.TB, s setup) (*engine.Engine, *keys.Set) {
 		}
 		conf = strings.Replace(conf, "issuer: $ISSUER_KEY", "issuer: $ISSUER_KEY, xkey: "+xkey, 1)
 	}
-	if s.config != nil {
-		conf = s.config(conf)
+	if s.native != "" {
+		conf += fmt.Sprintf("\nwebsocket { listen: %q, no_tls: true }\n", s.native)
 	}
-	e, err := engine.New(engine.Options{Config: []byte(conf), Listen: "127.0.0.1:0", StoreDir: dir, Keys: set})
+	e, err := engine.New(engine.Options{
+		Config: []byte(conf), Listen: "127.0.0.1:0", StoreDir: dir, Keys: set, NativeWebSocket: s.native != "",
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -95,11 +97,7 @@ func start(tb testing.TB, s setup) *rig {
 func (r *rig) serve(tb testing.TB, nc *nats.Conn, s setup) *authcallout.Service {
 	tb.Helper()
 	if s.verifier == nil {
-		v, err := identity.NewHS256(identity.HS256Options{Secret: tokenSecret})
-		if err != nil {
-			tb.Fatal(err)
-		}
-		s.verifier = v
+		s.verifier = verifier(tb)
 	}
 	if s.directory == nil {
 		s.directory = conversations{}
@@ -120,6 +118,15 @@ func (r *rig) serve(tb testing.TB, nc *nats.Conn, s setup) *authcallout.Service 
 	}
 	tb.Cleanup(func() { stop(tb, service.Stop) })
 	return service
+}
+
+func verifier(tb testing.TB) authcallout.Verifier {
+	tb.Helper()
+	v, err := identity.NewHS256(identity.HS256Options{Secret: tokenSecret})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return v
 }
 
 func stop(tb testing.TB, stop func(context.Context) error) {
@@ -304,3 +311,5 @@ func serverKey(tb testing.TB) (nkeys.KeyPair, string) {
 	}
 	return kp, id
 }
+
+func emptyAnswer(m *nats.Msg) { m.Respond(nil) }

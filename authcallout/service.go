@@ -30,10 +30,8 @@ type Service struct {
 	mu      sync.Mutex // guards what follows
 	started bool
 	stopped bool
-	sub     *nats.Subscription
-	drained chan struct{} // closed when the subscription has handed over its last request
-	stop    sync.Once
-	stopErr error
+	sub     *nats.Subscription // nil before Start and after Stop
+	drained chan struct{}      // closed when the subscription has handed over its last request
 }
 
 // New checks the dependencies and starts nothing. nc must be allowed to
@@ -98,16 +96,17 @@ func (s *Service) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped = true
-	if !s.started {
-		return nil
+	sub := s.sub
+	s.sub = nil
+	if sub == nil {
+		return nil // stopped already
 	}
-	s.stop.Do(func() { s.stopErr = s.drain(ctx) })
-	return s.stopErr
+	return s.drain(ctx, sub)
 }
 
-func (s *Service) drain(ctx context.Context) error {
+func (s *Service) drain(ctx context.Context, sub *nats.Subscription) error {
 	var err error
-	if drainErr := s.sub.Drain(); drainErr == nil {
+	if drainErr := sub.Drain(); drainErr == nil {
 		select {
 		case <-s.drained:
 		case <-ctx.Done():
