@@ -1,0 +1,212 @@
+package admin
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/statuswire/statuswire/internal/directory"
+	"github.com/statuswire/statuswire/status"
+)
+
+const (
+	// clientTimeout bounds a request whose context has no deadline. It is above
+	// the longest time that the service allows itself.
+	clientTimeout = 90 * time.Second
+	// chunkBytes and chunkLines are what one request of an import holds at most.
+	chunkBytes = 256 << 10
+	chunkLines = 2000
+)
+
+// Client asks the admin service. Safe for concurrent use. What the service
+// refuses is a *status.Error: compare with errors.Is and the variables of this
+// package. Nobody there is ErrNoService.
+type Client struct{ nc *nats.Conn }
+
+// NewClient returns a client on a connection that may publish admin.>: the
+// operator's. The connection stays the caller's.
+func NewClient(nc *nats.Conn) *Client { return &Client{nc} }
+
+// Create makes a conversation.
+func (c *Client) Create(ctx context.Context, r CreateRequest) (directory.Conversation, error) {
+	return c.one(ctx, "create", r)
+}
+
+// Show returns a conversation.
+func (c *Client) Show(ctx context.Context, id status.ConversationID) (directory.Conversation, error) {
+	return c.one(ctx, "show", ShowRequest{id})
+}
+
+// Add makes the user a member. Doing it twice is fine.
+func (c *Client) Add(ctx context.Context, id status.ConversationID, member status.UserID) (directory.Conversation, error) {
+	return c.one(ctx, "add", MemberRequest{id, member})
+}
+
+// Remove ends that the user is a member. Doing it twice is fine.
+func (c *Client) Remove(ctx context.Context, id status.ConversationID, member status.UserID) (directory.Conversation, error) {
+	return c.one(ctx, "remove", MemberRequest{id, member})
+}
+
+// Delete removes a conversation and its statuses, and returns how many those were.
+func (c *Client) Delete(ctx context.Context, id status.ConversationID) (purged uint64, err error) {
+	var answer DeleteResponse
+	err = c.ask(ctx, "delete", DeleteRequest{id}, &answer)
+	return answer.Purged, err
+}
+
+// List returns the conversations of owner by id; all of them when owner is
+// empty. It asks for as many pages as there are.
+func (c *Client) List(ctx context.Context, owner status.UserID) ([]directory.Conversation, error) {
+	list := []directory.Conversation{}
+	r := ListRequest{Owner: owner}
+	for {
+		var page ListResponse
+		if err := c.ask(ctx, "list", r, &page); err != nil {
+			return nil, err
+		}
+		list = append(list, page.Conversations...)
+		if !page.More || len(page.Conversations) == 0 {
+			return list, nil
+		}
+		r.After = page.Conversations[len(page.Conversations)-1].ID
+	}
+}
+
+// Import sends JSON lines {id, owner, members, categories, created}, in as many
+// requests as they need. Conversations that are there already are changed to
+// what the line says. The answer is the sum over all lines, also when an error
+// ends the import before the last. progress, unless nil, is called after each
+// request with the sum so far; its Errors are nil.
+func (c *Client) Import(ctx context.Context, r io.Reader, progress func(ImportResponse)) (ImportResponse, error) {
+	var sum ImportResponse
+	lines := bufio.NewReaderSize(r, 64<<10)
+	limit := min(int(c.nc.MaxPayload()/2), chunkBytes)
+	var chunk []byte
+	held := 0
+	flush := func() error {
+		if held == 0 {
+			return nil
+		}
+		err := c.importChunk(ctx, chunk, held, &sum)
+		chunk, held = chunk[:0], 0
+		if err == nil && progress != nil {
+			soFar := sum
+			soFar.Errors = nil
+			progress(soFar)
+		}
+		return err
+	}
+	for {
+		line, err := readLine(lines, int(c.nc.MaxPayload()))
+		if errors.Is(err, io.EOF) {
+			return sum, flush()
+		}
+		if err != nil {
+			return sum, fmt.Errorf("line %d: %w", sum.Lines+held+1, err)
+		}
+		if held > 0 && (len(chunk)+len(line) > limit || held == chunkLines) {
+			if err := flush(); err != nil {
+				return sum, err
+			}
+		}
+		chunk, held = append(chunk, line...), held+1
+	}
+}
+
+// readLine returns the next line with its end, which the last may lack; io.EOF
+// when there is none.
+func readLine(r *bufio.Reader, limit int) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case len(line) > limit:
+			return nil, fmt.Errorf("it has more than %d bytes, which is the server's max_payload", limit)
+		case err == nil:
+			return line, nil
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF) && len(line) > 0:
+			return line, nil
+		default:
+			return nil, err
+		}
+	}
+}
+
+// importChunk sends held lines and adds up what became of them.
+func (c *Client) importChunk(ctx context.Context, chunk []byte, held int, sum *ImportResponse) error {
+	if sum.Lines == 0 {
+		chunk = bytes.TrimPrefix(chunk, []byte("\ufeff"))
+	}
+	var answer ImportResponse
+	if err := c.send(ctx, "import", chunk, &answer); err != nil {
+		return fmt.Errorf("lines %d to %d: %w", sum.Lines+1, sum.Lines+held, err)
+	}
+	for _, e := range answer.Errors {
+		sum.Errors = append(sum.Errors, LineError{Line: sum.Lines + e.Line, Err: e.Err})
+	}
+	sum.Lines += held
+	sum.Created += answer.Created
+	sum.Updated += answer.Updated
+	sum.Unchanged += answer.Unchanged
+	sum.Failed += answer.Failed
+	return nil
+}
+
+func (c *Client) one(ctx context.Context, verb string, request any) (directory.Conversation, error) {
+	var answer ConversationResponse
+	err := c.ask(ctx, verb, request, &answer)
+	return answer.Conversation, err
+}
+
+func (c *Client) ask(ctx context.Context, verb string, request, answer any) error {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	return c.send(ctx, verb, body, answer)
+}
+
+func (c *Client) send(ctx context.Context, verb string, body []byte, answer any) error {
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, clientTimeout)
+		defer cancel()
+	}
+	m, err := c.nc.RequestWithContext(ctx, "admin.conversation."+verb, body)
+	if errors.Is(err, nats.ErrNoResponders) {
+		return ErrNoService
+	}
+	if err != nil {
+		return fmt.Errorf("admin.conversation.%s: %w", verb, err)
+	}
+	if code := m.Header.Get(micro.ErrorCodeHeader); code != "" {
+		return refusal(code, m)
+	}
+	if err := json.Unmarshal(m.Data, answer); err != nil {
+		return fmt.Errorf("admin.conversation.%s: the answer is not understood: %w", verb, err)
+	}
+	return nil
+}
+
+// refusal is the error of an answer; the headers must do when there is no body.
+func refusal(code string, m *nats.Msg) *status.Error {
+	var body errorResponse
+	if json.Unmarshal(m.Data, &body) == nil && body.Error != nil {
+		return body.Error
+	}
+	n, err := strconv.Atoi(code)
+	if err != nil {
+		n = ErrInternal.Code
+	}
+	return &status.Error{Code: n, ErrCode: ErrInternal.ErrCode, Description: m.Header.Get(micro.ErrorHeader)}
+}

@@ -1,0 +1,67 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Options are the settings of a Service. Zero means the default.
+type Options struct {
+	// Timeout bounds each request. Default 10s.
+	Timeout time.Duration
+	// Settle is how long delete waits for statuses that are on the way before it
+	// purges again; see the package comment. Default 100ms.
+	Settle time.Duration
+	// Stream is the stream of the statuses. Default "STATUS".
+	Stream string
+	// Version is what `nats micro info admin` shows. Default "0.0.0".
+	Version string
+	// Logger takes each change, and the causes that callers are not told.
+	// Default: discard.
+	Logger *slog.Logger
+}
+
+// DefaultOptions returns the defaults.
+func DefaultOptions() Options {
+	return Options{
+		Timeout: 10 * time.Second,
+		Settle:  100 * time.Millisecond,
+		Stream:  "STATUS",
+		Version: "0.0.0",
+		Logger:  slog.New(slog.DiscardHandler),
+	}
+}
+
+// Validate says what is wrong with the options.
+func (o Options) Validate() error {
+	o = o.withDefaults()
+	switch {
+	case o.Timeout < time.Second || o.Timeout > time.Minute:
+		return fmt.Errorf("timeout %v is out of range: use 1s to 1m", o.Timeout)
+	case o.Settle < 0 || o.Settle > o.Timeout/2:
+		return errors.New("settle must be between 0s and half of timeout")
+	}
+	return nil
+}
+
+func (o Options) withDefaults() Options {
+	d := DefaultOptions()
+	if o.Timeout == 0 {
+		o.Timeout = d.Timeout
+	}
+	if o.Settle == 0 {
+		o.Settle = d.Settle
+	}
+	if o.Stream == "" {
+		o.Stream = d.Stream
+	}
+	if o.Version == "" {
+		o.Version = d.Version
+	}
+	if o.Logger == nil {
+		o.Logger = d.Logger
+	}
+	return o
+}
