@@ -41,7 +41,7 @@ func denialOf(err error) (session.Denial, Cause) {
 	case errors.As(err, &notTheirs):
 		// Hides whether the conversation exists. Final, also for one that is
 		// about to be created: the browser can ask for it by SUB.
-		return session.Denial{Reason: NotTheirs(string(notTheirs.id)), Final: true}, CauseConversation
+		return session.Denial{Reason: status.NotTheirs(string(notTheirs.id)), Final: true}, CauseConversation
 
 	case errors.Is(err, errNoLink):
 		// Hides whether the token is good: it was not looked at.
@@ -70,12 +70,6 @@ func denialOf(err error) (session.Denial, Cause) {
 	// Hides everything else: a panic, a key that does not sign, a request that
 	// makes no sense. Not final, so that a client outlives our faults.
 	return session.Denial{Reason: "the authorization failed: try again"}, CauseInternal
-}
-
-// NotTheirs is the one text for a conversation that does not exist and for a
-// stranger's.
-func NotTheirs(conversation string) string {
-	return fmt.Sprintf("conversation %s is not found or not yours", status.Quote(conversation))
 }
 
 // notTheirsError names the conversation that had to be granted and was not.

@@ -1,5 +1,7 @@
 package status
 
+import "fmt"
+
 // What a browser may ask the gateway that holds its socket. Both are answered
 // there and never forwarded.
 const (
@@ -16,3 +18,21 @@ func EdgeVerbs() []string { return []string{EdgeJoin} }
 // EdgeJoin asks for the welcome: categories, limits and the last status of each
 // category.
 const EdgeJoin = "join"
+
+// Why a request to the edge was refused. What is passing is ErrUnavailable and
+// ErrOverloaded here too.
+var (
+	ErrBadRequest = &Error{400, 20101, "request makes no sense"}
+	ErrNotTheirs  = &Error{404, 20102, "conversation is not found or not yours"}
+)
+
+// NotTheirs is the one text for a conversation that does not exist and for a
+// stranger's, so that nobody can find out which ids are taken. What is no id is
+// cut as Quote does it.
+func NotTheirs(conversation string) string {
+	quoted := Quote(conversation)
+	if _, err := ParseConversationID(conversation); err == nil {
+		quoted = fmt.Sprintf("%q", conversation)
+	}
+	return fmt.Sprintf("conversation %s is not found or not yours", quoted)
+}

@@ -123,6 +123,8 @@ func Errors() []ErrorInfo {
 		{"too_many_headers", ErrTooManyHeaders, "stay within 32 headers and 4096 bytes"},
 		{"unavailable", ErrUnavailable, "publish again with the same id"},
 		{"overloaded", ErrOverloaded, "publish again with the same id, more slowly"},
+		{"bad_request", ErrBadRequest, "the description says what is wrong with it"},
+		{"not_theirs", ErrNotTheirs, "create the conversation, or add the user: `statuswire conversation add`"},
 	}
 }
 
