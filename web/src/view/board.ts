@@ -25,6 +25,7 @@ export interface BoardView {
 
 export function makeBoardView(): BoardView {
   const board = find("board", HTMLElement);
+  const section = find("now", HTMLElement);
   const where = find("where", HTMLElement);
   const cards = new Map<string, Card>();
   const draw = ({ categories, conversation, latest }: Model): void => {
@@ -41,7 +42,7 @@ export function makeBoardView(): BoardView {
       cards.set(name, card);
       card.update(latest.get(name), state);
     }
-    board.hidden = categories.length === 0;
+    section.hidden = categories.length === 0;
   };
   const tick = (now: Date): void => {
     for (const card of cards.values()) card.tick(now);

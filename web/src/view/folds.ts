@@ -12,6 +12,16 @@ export function makeFoldsView(): (model: Model) => void {
     if (link.state === drawn) return;
     drawn = link.state;
     if (drawn !== "live" && drawn !== "closed") return;
-    for (const card of cards) card.open = drawn === "closed" || !narrow.matches;
+    for (const card of cards) {
+      if (drawn === "closed" || !narrow.matches) card.open = true;
+      else fold(card);
+    }
   };
+}
+
+/** Folds a card; a focus inside moves to what unfolds it again. */
+function fold(card: HTMLDetailsElement): void {
+  const hadFocus = card.contains(document.activeElement);
+  card.open = false;
+  if (hadFocus) card.querySelector("summary")?.focus();
 }

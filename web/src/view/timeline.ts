@@ -3,7 +3,7 @@
 
 import { heldBack, type Model, shownTimeline } from "../model.ts";
 import { detailsOf, progressOf, shorten, type Status } from "../status.ts";
-import type { Entry } from "../timeline.ts";
+import { type Entry, timelineLimit } from "../timeline.ts";
 import { hueClass, makeBadge } from "./badge.ts";
 import { find, foreign, make, setText } from "./dom.ts";
 import { makeProgress } from "./progress.ts";
@@ -78,13 +78,14 @@ function emptyWords({ link, conversation }: Model): string {
   return "Statuses appear here the moment they are published.";
 }
 
-function footWords({ timeline, doubles, seen }: Model): string {
-  if (timeline.added === 0) return "";
+function footWords({ categories, doubles, seen }: Model): string {
+  const received = categories.reduce((sum, { count }) => sum + count, 0);
+  if (received === 0) return "";
   const newest = Math.max(0, ...seen.values());
   return [
-    `${timeline.added.toLocaleString()} received`,
+    `${received.toLocaleString()} received`,
     ...(newest > 0 ? [`newest sequence ${newest.toLocaleString()}`] : []),
     ...(doubles > 0 ? [`${doubles.toLocaleString()} doubles dropped`] : []),
-    "the latest 200 are shown",
+    `the latest ${timelineLimit} are shown`,
   ].join(" · ");
 }
