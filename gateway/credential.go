@@ -152,15 +152,19 @@ func (c *credential) detach(s *socket) {
 	c.release()
 }
 
-// takeBack forgets the grant of a credential that no socket holds yet.
-func (c *credential) takeBack() {
+// takeBack forgets the grant, unless a socket holds it already.
+func (c *credential) takeBack() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(c.sockets) > 0 {
+		return false
+	}
 	c.grant = nil
 	if c.timer != nil {
 		c.timer.Stop()
 		c.timer = nil
 	}
+	return true
 }
 
 func (c *credential) current() *session.Grant {

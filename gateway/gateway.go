@@ -24,9 +24,9 @@ import (
 type Engine interface {
 	// ServerID is the id that the server shows to the callout.
 	ServerID() string
-	// DialLink opens an in-process connection for a browser. preamble must be
-	// written after the server's first INFO was read and before anything else.
-	DialLink(browser netip.AddrPort) (conn net.Conn, preamble []byte, err error)
+	// DialLink opens an in-process connection that the server takes for the
+	// browser's, and returns the server's INFO line. It is a synchronous pipe.
+	DialLink(browser netip.AddrPort) (conn net.Conn, info []byte, err error)
 }
 
 // Directory says who may see a conversation.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"sync/atomic"
@@ -28,12 +29,12 @@ const maxLinkLine = 32 << 10
 // *session.Denial.
 func (g *Gateway) verdict(ctx context.Context, s *socket, opts connectOptions, ask session.Ask) (*session.Grant, *link, error) {
 	g.links.Add(1)
-	conn, preamble, err := g.deps.Engine.DialLink(s.remote)
+	conn, info, err := g.deps.Engine.DialLink(s.remote)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open a link: %w", err)
 	}
 	l := &link{conn: conn, in: bufio.NewReaderSize(conn, 2048)}
-	grant, err := g.handshake(ctx, l, preamble, opts, ask)
+	grant, err := g.handshake(ctx, l, info, opts, ask)
 	if err != nil {
 		_ = conn.Close()
 		return nil, nil, err
@@ -41,7 +42,7 @@ func (g *Gateway) verdict(ctx context.Context, s *socket, opts connectOptions, a
 	return grant, l, nil
 }
 
-func (g *Gateway) handshake(ctx context.Context, l *link, preamble []byte, opts connectOptions, ask session.Ask) (*session.Grant, error) {
+func (g *Gateway) handshake(ctx context.Context, l *link, info []byte, opts connectOptions, ask session.Ask) (*session.Grant, error) {
 	deadline := time.Now().Add(g.opts.VerdictTimeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
@@ -49,7 +50,7 @@ func (g *Gateway) handshake(ctx context.Context, l *link, preamble []byte, opts 
 	if err := l.conn.SetDeadline(deadline); err != nil {
 		return nil, err
 	}
-	clientID, err := l.readInfo()
+	clientID, err := readInfo(info)
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +63,7 @@ func (g *Gateway) handshake(ctx context.Context, l *link, preamble []byte, opts 
 	if err != nil {
 		return nil, err
 	}
-	out := make([]byte, 0, len(preamble)+len(connect)+32)
-	out = append(out, preamble...)
-	out = append(out, "CONNECT "...)
+	out := append(make([]byte, 0, len(connect)+32), "CONNECT "...)
 	out = append(out, connect...)
 	out = append(out, "\r\nPING\r\n"...)
 	// The pipe is synchronous and the server may write before it has read all,
@@ -87,18 +86,14 @@ func (g *Gateway) handshake(ctx context.Context, l *link, preamble []byte, opts 
 	return session.ParseGrant(userJWT)
 }
 
-// readInfo reads the server's first line and returns the client id in it.
-func (l *link) readInfo() (clientID uint64, err error) {
-	line, err := l.readLine()
-	if err != nil {
-		return 0, fmt.Errorf("read INFO of a link: %w", err)
-	}
+// readInfo returns the client id in the server's INFO.
+func readInfo(line []byte) (clientID uint64, err error) {
 	body, ok := bytes.CutPrefix(line, []byte("INFO "))
 	var info struct {
 		ClientID uint64 `json:"client_id"`
 	}
 	if !ok || json.Unmarshal(body, &info) != nil || info.ClientID == 0 {
-		return 0, fmt.Errorf("the server's first line on a link is no INFO with a client id")
+		return 0, errors.New("the server's first line on a link is no INFO with a client id")
 	}
 	return info.ClientID, nil
 }

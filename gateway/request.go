@@ -17,7 +17,7 @@ import (
 type relay struct {
 	nc      *nats.Conn
 	timeout time.Duration
-	prefix  string // "_INBOX.<unique>."
+	prefix  string // its own inbox, with the last dot
 
 	mu      sync.Mutex // guards what follows
 	sub     *nats.Subscription
@@ -32,7 +32,7 @@ type waiting struct {
 }
 
 func newRelay(nc *nats.Conn, timeout time.Duration) *relay {
-	return &relay{nc: nc, timeout: timeout, prefix: nats.NewInbox() + ".", waiting: map[string]*waiting{}}
+	return &relay{nc: nc, timeout: timeout, prefix: nc.NewInbox() + ".", waiting: map[string]*waiting{}}
 }
 
 func (r *relay) start() error {

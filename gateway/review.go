@@ -134,9 +134,8 @@ func (c *credential) review(covered []status.ConversationID) {
 		switch {
 		case err == nil:
 			return
-		case errors.Is(err, errNoSocket):
-			c.takeBack() // a login under way asks again
-			return
+		case errors.Is(err, errNoSocket) && c.takeBack():
+			return // a login under way asks again
 		case errors.As(err, &denial) && denial.Final:
 			c.closeAll(closeDenied(denial.Reason))
 			return

@@ -1,0 +1,435 @@
+package gateway_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
+
+	"github.com/statuswire/statuswire/gateway"
+	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/history"
+	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http/httptest.(*Server).goServe.func1"))
+}
+
+// patience bounds every wait of these tests.
+const patience = 10 * time.Second
+
+// rig is a gateway on the real server, with a callout that the test steers.
+type rig struct {
+	t        testing.TB
+	engine   *engine.Engine
+	gateway  *gateway.Gateway
+	fanout   *fanout.Fanout
+	callout  *callout
+	members  *members
+	ingest   *nats.Conn
+	edge     *nats.Conn
+	url      string // ws://…
+	log      *lockedBuffer
+	upstream *nats.Conn
+}
+
+func newRig(t testing.TB, opts gateway.Options) *rig {
+	t.Helper()
+	dir := t.TempDir()
+	set, err := keys.Load(dir)
+	must(t, err)
+	e, err := engine.New(engine.Options{StoreDir: dir, Listen: "127.0.0.1:0", Keys: set})
+	must(t, err)
+	must(t, e.Start(t.Context()))
+	t.Cleanup(func() { _ = e.Stop(context.Background()) })
+	connect := func(p engine.Part) *nats.Conn {
+		nc, err := e.Connect(p)
+		must(t, err)
+		return nc
+	}
+	r := &rig{t: t, engine: e, log: &lockedBuffer{}, ingest: connect(engine.PartBroadcaster), edge: connect(engine.PartEdge)}
+	r.members = &members{of: map[status.ConversationID]map[status.UserID]bool{}}
+	registry := session.NewRegistry()
+	r.callout = newCallout(t, connect(engine.PartCallout), e.ServerID(), set, registry, r.members)
+	r.upstream = connect(engine.PartFanout)
+	r.fanout = fanout.New(r.upstream, repair{history.NewReader(connect(engine.PartFanout))}, fanout.Options{})
+	must(t, r.fanout.Start(t.Context()))
+	t.Cleanup(func() { must(t, r.fanout.Stop(context.Background())) })
+	if opts.CloseSpread == 0 {
+		opts.CloseSpread = time.Millisecond
+	}
+	opts.Logger = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	r.gateway, err = gateway.New(gateway.Deps{
+		Engine: e, Sessions: registry, Directory: r.members, Fanout: r.fanout, Requests: connect(engine.PartGateway),
+	}, opts)
+	must(t, err)
+	must(t, r.gateway.Start(t.Context()))
+	server := httptest.NewServer(r.gateway)
+	r.url = "ws" + strings.TrimPrefix(server.URL, "http")
+	t.Cleanup(func() {
+		server.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		must(t, r.gateway.Stop(ctx))
+	})
+	return r
+}
+
+// store puts a status into the stream.
+func (r *rig) store(conversation, category, text string) {
+	r.t.Helper()
+	_, err := r.ingest.Request("ingest."+conversation+"."+category, fmt.Appendf(nil, `{"text":%q}`, text), patience)
+	must(r.t, err)
+}
+
+// answerJoin serves edge.<c>.join.<user> with the user token.
+func (r *rig) answerJoin() {
+	r.t.Helper()
+	_, err := r.edge.Subscribe("edge.*.*.*", func(m *nats.Msg) {
+		_ = m.Respond([]byte(strings.Split(m.Subject, ".")[3]))
+	})
+	must(r.t, err)
+	must(r.t, r.edge.Flush())
+}
+
+type repair struct{ *history.Reader }
+
+func (r repair) After(ctx context.Context, subject string, after, upTo uint64, limit int) ([]fanout.Stored, bool, error) {
+	messages, more, err := r.Reader.After(ctx, subject, after, upTo, limit)
+	var batch []fanout.Stored
+	for _, m := range messages {
+		batch = append(batch, fanout.Stored{Subject: m.Subject, Sequence: m.Sequence, Header: m.Header, Data: m.Data})
+	}
+	return batch, more, err
+}
+
+// members is a directory in memory.
+type members struct {
+	mu  sync.Mutex
+	of  map[status.ConversationID]map[status.UserID]bool
+	err error
+}
+
+func (m *members) Admits(_ context.Context, c status.ConversationID, u status.UserID) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.of[c][u], m.err
+}
+
+func (m *members) set(c status.ConversationID, u status.UserID, in bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.of[c] == nil {
+		m.of[c] = map[status.UserID]bool{}
+	}
+	m.of[c][u] = in
+}
+
+// callout signs what the test says: the token is "<user>" or "<user>/<anything>",
+// the grant covers what the members admit, unless grant or deny say otherwise.
+type callout struct {
+	mu       sync.Mutex
+	calls    int
+	grant    func(user string, claims *jwt.UserClaims)
+	deny     func(user string) *session.Denial
+	lifetime time.Duration
+	hold     chan struct{} // if set, each answer waits for it
+	hosts    []string
+}
+
+func newCallout(t testing.TB, nc *nats.Conn, serverID string, set *keys.Set, registry *session.Registry, m *members) *callout {
+	t.Helper()
+	c := &callout{lifetime: time.Hour}
+	_, err := nc.Subscribe("$SYS.REQ.USER.AUTH", func(msg *nats.Msg) {
+		go func() {
+			req, err := jwt.DecodeAuthorizationRequestClaims(string(msg.Data))
+			if err != nil {
+				return
+			}
+			key := session.Key{ServerID: req.Server.ID, ClientID: req.ClientInformation.ID}
+			ask, ok := registry.Ask(key)
+			resp := jwt.NewAuthorizationResponseClaims(req.UserNkey)
+			resp.Audience = serverID
+			userJWT, denial := c.decide(req, ask, ok, set, m)
+			if denial != nil {
+				registry.Deny(key, denial)
+				resp.Error = denial.Reason
+			} else {
+				registry.Grant(key, userJWT)
+				resp.Jwt = userJWT
+			}
+			if signed, err := resp.Encode(set.Issuer); err == nil {
+				_ = msg.Respond([]byte(signed))
+			}
+		}()
+	})
+	must(t, err)
+	must(t, nc.Flush())
+	return c
+}
+
+func (c *callout) decide(req *jwt.AuthorizationRequestClaims, ask session.Ask, known bool, set *keys.Set, m *members) (string, *session.Denial) {
+	c.mu.Lock()
+	c.calls++
+	c.hosts = append(c.hosts, req.ClientInformation.Host)
+	hold, deny, grant, lifetime := c.hold, c.deny, c.grant, c.lifetime
+	c.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	user, _, _ := strings.Cut(req.ConnectOptions.Token, "/")
+	if !known {
+		return "", &session.Denial{Reason: "no session", Final: true}
+	}
+	if deny != nil {
+		if d := deny(user); d != nil {
+			return "", d
+		}
+	}
+	claims := jwt.NewUserClaims(req.UserNkey)
+	claims.Name = user
+	claims.Audience = "STATUS"
+	claims.Expires = time.Now().Add(lifetime).Unix()
+	claims.Subs = 64
+	claims.AllowedConnectionTypes = jwt.StringList{jwt.ConnectionTypeInProcess}
+	claims.Sub.Allow = jwt.StringList{"_INBOX.>"}
+	claims.Pub.Allow = jwt.StringList{"gateway.token"}
+	for _, id := range append(ask.Want, ask.Join) {
+		in, _ := m.Admits(context.Background(), id, status.UserID(user))
+		if !in && id == ask.Join && id != "" {
+			return "", &session.Denial{Reason: fmt.Sprintf("conversation %q is not found or not yours", id), Final: true}
+		}
+		if in {
+			claims.Sub.Allow.Add(status.ConversationSubjects(id), status.PresenceSubject(id))
+			claims.Pub.Allow.Add(status.EdgeSubject(id, "join"))
+		}
+	}
+	if grant != nil {
+		grant(user, claims)
+	}
+	signed, err := claims.Encode(set.Issuer)
+	if err != nil {
+		return "", &session.Denial{Reason: err.Error()}
+	}
+	return signed, nil
+}
+
+func (c *callout) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls
+}
+
+func (c *callout) set(change func(*callout)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(c)
+}
+
+// browser is a raw WebSocket that speaks NATS lines, so that a test sees every byte.
+type browser struct {
+	t    testing.TB
+	conn net.Conn
+	in   *bufio.Reader
+	buf  bytes.Buffer // protocol bytes not yet read
+	code ws.StatusCode
+	why  string
+	pong bool // answer pings
+}
+
+func (r *rig) dial() *browser {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	conn, br, _, err := ws.Dialer{}.Dial(ctx, r.url)
+	must(r.t, err)
+	if br == nil {
+		br = bufio.NewReader(conn)
+	}
+	b := &browser{t: r.t, conn: conn, in: br, pong: true}
+	r.t.Cleanup(func() { _ = conn.Close() })
+	b.expect("INFO {")
+	return b
+}
+
+// login dials and connects with the token as auth_token.
+func (r *rig) login(token string) *browser {
+	r.t.Helper()
+	b := r.dial()
+	b.connect(map[string]any{"auth_token": token})
+	return b
+}
+
+func (b *browser) connect(extra map[string]any) {
+	b.t.Helper()
+	o := map[string]any{"headers": true, "no_responders": true, "protocol": 1, "lang": "test", "name": "b"}
+	for k, v := range extra {
+		o[k] = v
+	}
+	body, err := json.Marshal(o)
+	must(b.t, err)
+	b.send("CONNECT " + string(body))
+	b.send("PING")
+	b.expect("PONG")
+}
+
+// send writes lines as one masked frame.
+func (b *browser) send(lines ...string) {
+	b.t.Helper()
+	b.raw([]byte(strings.Join(lines, "\r\n") + "\r\n"))
+}
+
+func (b *browser) raw(p []byte) {
+	b.t.Helper()
+	must(b.t, ws.WriteFrame(b.conn, ws.MaskFrame(ws.NewBinaryFrame(append([]byte(nil), p...)))))
+}
+
+// line returns the next protocol line; a message's payload is appended to it
+// after a tab. It is "" when the socket was closed; then code and why are set.
+func (b *browser) line() string {
+	b.t.Helper()
+	for {
+		if line, ok := b.take(); ok {
+			return line
+		}
+		must(b.t, b.conn.SetReadDeadline(time.Now().Add(patience)))
+		h, err := ws.ReadHeader(b.in)
+		if err == io.EOF || err != nil && strings.Contains(err.Error(), "reset") {
+			return ""
+		}
+		must(b.t, err)
+		body := make([]byte, h.Length)
+		_, err = io.ReadFull(b.in, body)
+		must(b.t, err)
+		switch h.OpCode {
+		case ws.OpClose:
+			b.code, b.why = ws.ParseCloseFrameData(body)
+			return ""
+		case ws.OpPing:
+			if b.pong {
+				must(b.t, ws.WriteFrame(b.conn, ws.MaskFrame(ws.NewPongFrame(body))))
+			}
+		case ws.OpPong:
+			return "ws pong " + string(body)
+		default:
+			b.buf.Write(body)
+		}
+	}
+}
+
+// take cuts a whole operation off what has arrived.
+func (b *browser) take() (string, bool) {
+	all := b.buf.Bytes()
+	end := bytes.Index(all, []byte("\r\n"))
+	if end < 0 {
+		return "", false
+	}
+	line := string(all[:end])
+	size := end + 2
+	if strings.HasPrefix(line, "MSG ") || strings.HasPrefix(line, "HMSG ") {
+		fields := strings.Fields(line)
+		n := 0
+		_, err := fmt.Sscan(fields[len(fields)-1], &n)
+		must(b.t, err)
+		if len(all) < size+n+2 {
+			b.t.Fatalf("half an operation on the wire: %q", all)
+		}
+		line += "\t" + string(all[size:size+n])
+		size += n + 2
+	}
+	b.buf.Next(size)
+	return line, true
+}
+
+// expect reads one line and holds that it starts so.
+func (b *browser) expect(prefix string) string {
+	b.t.Helper()
+	line := b.line()
+	if !strings.HasPrefix(line, prefix) || line == "" && prefix != "" {
+		b.t.Fatalf("got %q (closed %d %q), want %q", line, b.code, b.why, prefix)
+	}
+	return line
+}
+
+// expectClosed reads to the end and returns the -ERR lines before it.
+func (b *browser) expectClosed(code ws.StatusCode) []string {
+	b.t.Helper()
+	var errs []string
+	for {
+		line := b.line()
+		if line == "" {
+			break
+		}
+		if strings.HasPrefix(line, "-ERR") {
+			errs = append(errs, line)
+		}
+	}
+	if b.code != code {
+		b.t.Fatalf("closed with %d %q after %q, want %d", b.code, b.why, errs, code)
+	}
+	return errs
+}
+
+// sub subscribes and returns when it has taken effect.
+func (b *browser) sub(subject, sid string) {
+	b.t.Helper()
+	b.send("SUB "+subject+" "+sid, "PING")
+	b.expect("PONG")
+}
+
+// eventually waits for a condition.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lockedBuffer is a log that may be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func newReader(c net.Conn) *bufio.Reader { return bufio.NewReader(c) }
