@@ -37,8 +37,12 @@ func Load(f Files) (app.Options, error) {
 	if err != nil {
 		return app.Options{}, err
 	}
-	o.Engine.ConfigName, o.Engine.Config, err = read(f.NATS, DefaultNATSFile, statuswire.DefaultNATSConfig)
+	o.Engine.ConfigName, o.Engine.Config, err = readNATS(f)
 	return o, err
+}
+
+func readNATS(f Files) (name string, data []byte, err error) {
+	return read(f.NATS, DefaultNATSFile, statuswire.DefaultNATSConfig)
 }
 
 // read returns the text of a configuration file and the name to call it by.

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/statuswire/statuswire/app"
+	"github.com/statuswire/statuswire/config"
+)
+
+type serveCommand struct {
+	fileFlags
+	dataFlag
+	HTTP       string `name:"http" placeholder:"ADDR" help:"Where page, WebSocket and health checks listen; port 0 picks a free one. Default: as the settings say, 127.0.0.1:8080."`
+	NATSListen string `name:"nats-listen" placeholder:"ADDR" help:"Where services and the nats CLI connect; port 0 picks a free one. Default: as nats.conf says, 127.0.0.1:4222."`
+	Demo       bool   `help:"Add a demo conversation, and hand its users' tokens to the page. On a loopback address only."`
+}
+
+// Run serves until SIGINT or SIGTERM, then closes everything in order. A second
+// signal ends the process at once.
+func (c *serveCommand) Run(ctx context.Context, std streams) error {
+	opts, err := c.options()
+	if err != nil {
+		return err
+	}
+	opts.Logger = slog.New(slog.NewTextHandler(std.err, nil))
+	a, err := app.New(opts)
+	if err != nil {
+		return err
+	}
+	ctx, stopSignals := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stopSignals()
+	if err := a.Start(ctx); err != nil {
+		return err
+	}
+	if err := c.announce(std.out, a.Endpoints()); err != nil {
+		opts.Logger.Warn("stdout is closed", "error", err)
+	}
+	<-ctx.Done()
+	stopSignals() // the next signal has its usual effect
+	return stop(a, opts, std)
+}
+
+// options are those of the files, and what the command line says instead.
+func (c *serveCommand) options() (app.Options, error) {
+	for flag, addr := range map[string]string{"--http": c.HTTP, "--nats-listen": c.NATSListen} {
+		if err := config.CheckAddress(addr); addr != "" && err != nil {
+			return app.Options{}, &usageError{fmt.Sprintf("%s: %v", flag, err)}
+		}
+	}
+	opts, err := config.Load(c.files())
+	if err != nil {
+		return app.Options{}, err
+	}
+	opts.DataDir = c.Data
+	opts.Demo = c.Demo
+	if c.HTTP != "" {
+		opts.HTTP = c.HTTP
+	}
+	opts.Engine.Listen = c.NATSListen
+	if c.Demo && !loopback(opts.HTTP) {
+		return app.Options{}, &usageError{fmt.Sprintf("--demo hands tokens to everybody who asks, so it needs a loopback address: "+
+			"--http is %s, write --http 127.0.0.1:8080 or leave --demo out", opts.HTTP)}
+	}
+	return opts, nil
+}
+
+// loopback is true when only this machine can reach the address.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr == "" // the default
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// stop bounds the whole shutdown: two steps may use up their time, the others
+// are quick. By default that is 22 s, within the 30 s of Kubernetes.
+func stop(a *app.App, opts app.Options, std streams) error {
+	fmt.Fprintln(std.out, "stopping; once more to stop at once")
+	drain := opts.DrainTimeout
+	if drain == 0 {
+		drain = app.DefaultDrainTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*drain+max(opts.Gateway.CloseSpread, 2*time.Second))
+	defer cancel()
+	if err := a.Stop(ctx); err != nil {
+		return fmt.Errorf("the shutdown was not clean: %w", err)
+	}
+	return nil
+}
