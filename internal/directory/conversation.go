@@ -53,9 +53,9 @@ func (c Conversation) Equal(d Conversation) bool {
 // Normalized returns a copy in the form in which directories keep it: members
 // in ascending order, Created in UTC and whole milliseconds.
 func (c Conversation) Normalized() Conversation {
-	c.Members = slices.Clone(c.Members)
+	c.Members = slices.Clip(slices.Clone(c.Members)) // clipped: an append must not reach what is shared
 	slices.Sort(c.Members)
-	c.Categories = slices.Clone(c.Categories)
+	c.Categories = slices.Clip(slices.Clone(c.Categories))
 	c.Created = c.Created.UTC().Truncate(time.Millisecond)
 	return c
 }
@@ -66,7 +66,7 @@ func (c Conversation) WithMember(u status.UserID) Conversation {
 		return c
 	}
 	i, _ := slices.BinarySearch(c.Members, u)
-	c.Members = slices.Insert(slices.Clone(c.Members), i, u)
+	c.Members = slices.Clip(slices.Insert(slices.Clone(c.Members), i, u))
 	return c
 }
 
