@@ -201,9 +201,12 @@ func shard(subject string, n int) int {
 
 func (b *Broadcaster) work(queue <-chan *nats.Msg) {
 	for m := range queue {
-		refusal := b.submit(m)
-		if refusal != nil {
-			b.refuse(m, refusal)
-		}
+		b.process(m)
+	}
+}
+
+func (b *Broadcaster) process(m *nats.Msg) {
+	if refusal := b.submit(m); refusal != nil {
+		b.refuse(m, refusal)
 	}
 }

@@ -45,6 +45,12 @@ func (d *memory) Conversation(ctx context.Context, id status.ConversationID) (di
 	return c, nil
 }
 
+func (d *memory) put(id status.ConversationID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.conversations[id] = directory.Conversation{ID: id, Owner: "ann"}
+}
+
 func (d *memory) fail(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -57,6 +63,7 @@ type house struct {
 	engine      *engine.Engine
 	keys        *keys.Set
 	dir         *memory
+	nc          *nats.Conn // the broadcaster's
 	broadcaster *broadcaster.Broadcaster
 	log         *lines
 }
@@ -68,6 +75,12 @@ func open(t testing.TB) *house {
 
 func openWith(t testing.TB, opts broadcaster.Options) *house {
 	t.Helper()
+	return openConfigured(t, opts, nil)
+}
+
+// openConfigured takes the text of nats.conf, nil for the shipped one.
+func openConfigured(t testing.TB, opts broadcaster.Options, config []byte) *house {
+	t.Helper()
 	dir := t.TempDir()
 	set, err := keys.Load(dir)
 	check(t, err)
@@ -75,13 +88,14 @@ func openWith(t testing.TB, opts broadcaster.Options) *house {
 		"c1": {ID: "c1", Owner: "ann", Categories: []status.Category{"deploy"}},
 		"c2": {ID: "c2", Owner: "ben"},
 	}}}
-	h.engine, err = engine.New(engine.Options{Listen: "127.0.0.1:0", StoreDir: dir, Keys: set})
+	h.engine, err = engine.New(engine.Options{Listen: "127.0.0.1:0", StoreDir: dir, Keys: set, Config: config})
 	check(t, err)
 	check(t, h.engine.Start(t.Context()))
 	t.Cleanup(func() { check(t, h.engine.Stop(soon(t))) })
 	nc, err := h.engine.Connect(engine.PartBroadcaster)
 	check(t, err)
 	t.Cleanup(nc.Close)
+	h.nc = nc
 	opts.Logger = slog.New(slog.NewTextHandler(h.log, nil))
 	h.broadcaster, err = broadcaster.New(nc, h.dir, opts)
 	check(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -202,14 +203,15 @@ func TestTooManyPendingAreRefusedNotDropped(t *testing.T) {
 	h.dir.mu.Unlock()
 	nc := h.service(t)
 	answers := make(chan *nats.Msg, 1000)
-	sub, err := nc.ChanSubscribe(nc.NewInbox(), answers)
+	inbox := nc.NewInbox()
+	_, err := nc.ChanSubscribe(inbox+".*", answers)
 	check(t, err)
 	const n = 60 // of 130 bytes: more than 4 KiB, less than twice that
 	payload := []byte(`{"text":"` + strings.Repeat("x", 119) + `"}`)
-	for range n {
-		check(t, nc.PublishMsg(&nats.Msg{Subject: "status.c1.engine", Reply: sub.Subject, Data: payload}))
+	for i := range n {
+		check(t, nc.PublishMsg(&nats.Msg{Subject: "status.c1.engine", Reply: inbox + "." + strconv.Itoa(i), Data: payload}))
 	}
-	check(t, nc.Flush())
+	eventually(t, "all have arrived", func() bool { return h.nc.Stats().InMsgs >= n })
 	close(release)
 	stored, overloaded := 0, 0
 	for range n {

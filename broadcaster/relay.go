@@ -16,6 +16,10 @@ import (
 // (nats-server 2.15.2), but it may answer to it.
 const otherAccount = "_R_"
 
+// headerRequestInfo is what the server itself adds to such a message: who asks.
+// That is nothing for the browsers.
+const headerRequestInfo = "Nats-Request-Info"
+
 func fromOtherAccount(reply string) bool { return strings.HasPrefix(reply, otherAccount) }
 
 // maxRelayWait is how long Stop waits for acknowledgements that are to be passed on.

@@ -27,6 +27,9 @@ func (b *Broadcaster) submit(m *nats.Msg) *status.Error {
 	if err != nil {
 		return wireError(err)
 	}
+	if fromOtherAccount(m.Reply) {
+		delete(m.Header, headerRequestInfo)
+	}
 	header, err := status.NormalizeHeader(m.Header, stored, c, cat)
 	if err != nil {
 		return wireError(err)
