@@ -35,9 +35,16 @@ const views: readonly ((model: Model) => void)[] = [
   }),
 ];
 
-/** Changes the model at once and draws it with the next frame, however many come. */
 function emit(event: Event): void {
+  const before = model.link.state;
   model = update(model, event);
+  scheduleDraw();
+  const gaveUp = before === "reconnecting" && model.link.state === "closed" && connection !== null;
+  if (gaveUp && form.isDemo()) void renew();
+}
+
+/** Draws with the next frame, however many events come until then. */
+function scheduleDraw(): void {
   if (drawing) return;
   drawing = true;
   requestAnimationFrame(() => {
@@ -66,12 +73,18 @@ async function disconnect(): Promise<void> {
   emit({ type: "link", state: "closed" });
 }
 
+/** A demo's token has expired, or its server was set up anew: fetch fresh ones. */
+async function renew(): Promise<void> {
+  form.offer(await loadDemoUsers(location.href));
+  if (form.isDemo()) form.submit();
+}
+
 async function start(): Promise<void> {
-  emit({ type: "dismiss", id: 0 });
   const users = await loadDemoUsers(location.href);
   form.offer(users);
   if (users[0]?.conversations[0] !== undefined) form.submit();
 }
 
+scheduleDraw();
 setInterval(() => board.tick(new Date()), 1_000);
 void start();

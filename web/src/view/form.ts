@@ -19,8 +19,10 @@ export interface FormActions {
 
 export interface FormView {
   readonly draw: (model: Model) => void;
-  /** Offers the demo's users beside the free token field. */
+  /** Offers the demo's users beside the free token field; a choice made stays. */
   readonly offer: (users: readonly DemoUser[]) => void;
+  /** Whether one of the demo's users is chosen. */
+  readonly isDemo: () => boolean;
   /** As if the button had been pressed. */
   readonly submit: () => void;
 }
@@ -70,13 +72,15 @@ export function makeFormView({ onWatch, onDisconnect }: FormActions): FormView {
     else if (link.state === "live") setText(error, "");
   };
   const offer = (offered: readonly DemoUser[]): void => {
+    const before = user.value;
     users = offered;
     const own = Object.assign(make("option", "", "Another, by token"), { value: ownToken });
     user.replaceChildren(...users.map((one) => Object.assign(make("option", "", one.user), { value: one.user })), own);
+    if (before !== ownToken && users.some((one) => one.user === before)) user.value = before;
     find("user-field", HTMLElement).hidden = users.length === 0;
     chooseUser();
   };
-  return { draw, offer, submit };
+  return { draw, offer, isDemo: () => chosen() !== undefined, submit };
 }
 
 function complain({ token, conversation }: Wish): string {
