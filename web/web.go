@@ -8,6 +8,7 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -69,8 +70,9 @@ func Handler() http.Handler {
 // A file of the page, ready to send.
 type file struct {
 	body        []byte
+	gzipped     []byte // the same, compressed; nil where that saves nothing
 	contentType string
-	etag        string
+	etag        string // weak: both encodings share it
 	immutable   bool
 }
 
@@ -106,10 +108,23 @@ func newFile(name string, body []byte) file {
 	sum := sha256.Sum256(body)
 	return file{
 		body:        body,
+		gzipped:     compress(body),
 		contentType: contentType(name),
-		etag:        `"` + hex.EncodeToString(sum[:8]) + `"`,
+		etag:        `W/"` + hex.EncodeToString(sum[:8]) + `"`,
 		immutable:   strings.HasPrefix(name, "assets/"),
 	}
+}
+
+// compress answers nil where the result is no smaller.
+func compress(body []byte) []byte {
+	var b bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // fails on a bad level only
+	_, _ = w.Write(body)                                  // a buffer takes all
+	_ = w.Close()
+	if b.Len() >= len(body) {
+		return nil
+	}
+	return b.Bytes()
 }
 
 // contentType does not leave the types of our own files to the machine's table.
@@ -146,7 +161,29 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", f.contentType)
 	w.Header().Set("ETag", f.etag)
 	w.Header().Set("Cache-Control", f.cacheControl())
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.body))
+	w.Header().Set("Vary", "Accept-Encoding")
+	body := f.body
+	if f.gzipped != nil && acceptsGzip(r) {
+		w.Header().Set("Content-Encoding", "gzip")
+		body = f.gzipped
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+}
+
+// acceptsGzip reads Accept-Encoding (RFC 9110, section 12.5.3) as far as
+// browsers use it: gzip is named, and not with the weight nought. A request for
+// a range gets the plain file, whose bytes it counts.
+func acceptsGzip(r *http.Request) bool {
+	if r.Header.Get("Range") != "" {
+		return false
+	}
+	for _, coding := range strings.Split(r.Header.Get("Accept-Encoding"), ",") {
+		name, weight, _ := strings.Cut(strings.TrimSpace(coding), ";")
+		if strings.TrimSpace(name) == "gzip" {
+			return strings.TrimRight(strings.TrimSpace(weight), ".0") != "q="
+		}
+	}
+	return false
 }
 
 func (f file) cacheControl() string {

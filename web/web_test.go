@@ -1,6 +1,8 @@
 package web_test
 
 import (
+	"compress/gzip"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -104,6 +106,51 @@ func TestAnUnchangedPageIsNotSentAgain(t *testing.T) {
 	if res.StatusCode != http.StatusNotModified {
 		t.Errorf("status %d, want 304", res.StatusCode)
 	}
+}
+
+func TestTheAnswerIsCompressedForThoseWhoTakeIt(t *testing.T) {
+	script := strings.Repeat("export const text = 'the same again';\n", 100)
+	h := web.NewHandler(fstest.MapFS{"index.html": {Data: []byte("page")}, "assets/a.js": {Data: []byte(script)}})
+	for _, tc := range []struct {
+		name, accept, byteRange, want string
+	}{
+		{"a browser gets gzip", "gzip, deflate, br, zstd", "", "gzip"},
+		{"who names nothing gets the plain file", "", "", ""},
+		{"who forbids gzip gets the plain file", "gzip;q=0, br", "", ""},
+		{"a weight other than nought is a yes", "br;q=1.0, gzip;q=0.8", "", "gzip"},
+		{"a range is of the plain file", "gzip", "bytes=0-9", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			header := http.Header{"Accept-Encoding": {tc.accept}}
+			if tc.byteRange != "" {
+				header.Set("Range", tc.byteRange)
+			}
+			res := get(t, h, http.MethodGet, "/assets/a.js", header)
+			if got := res.Header.Get("Content-Encoding"); got != tc.want {
+				t.Errorf("Content-Encoding %q, want %q", got, tc.want)
+			}
+			if got := res.Header.Get("Vary"); got != "Accept-Encoding" {
+				t.Errorf("Vary %q, want Accept-Encoding", got)
+			}
+			body, err := decoded(res)
+			if err != nil || (tc.byteRange == "" && body != script) {
+				t.Errorf("body of %d bytes (%v), want the script of %d", len(body), err, len(script))
+			}
+		})
+	}
+}
+
+func decoded(res *http.Response) (string, error) {
+	body := io.Reader(res.Body)
+	if res.Header.Get("Content-Encoding") == "gzip" {
+		r, err := gzip.NewReader(res.Body)
+		if err != nil {
+			return "", err
+		}
+		body = r
+	}
+	text, err := io.ReadAll(body)
+	return string(text), err
 }
 
 func TestWithoutABuiltPageItSaysHowToBuildOne(t *testing.T) {
