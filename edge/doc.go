@@ -1,0 +1,14 @@
+// Package edge answers what browsers and operators ask about a conversation, as
+// the NATS micro service "edge" (ADR-32):
+//
+//	edge.<c>.join          operators: any conversation
+//	edge.<c>.join.<user>   the gateway, for the user whom the last token names
+//
+// Only the gateway's own connection may publish the second form, which is why
+// the user in it can be believed; whether the conversation is theirs the edge
+// asks the directory all the same.
+//
+// The answer is one JSON document; a refusal has the headers Nats-Service-Error
+// and Nats-Service-Error-Code and a status.Error as its payload. A stranger's
+// conversation is refused word for word like one that does not exist.
+package edge

@@ -1,0 +1,84 @@
+package edge
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/statuswire/statuswire/internal/history"
+	"github.com/statuswire/statuswire/status"
+)
+
+// Welcome is the answer to a join.
+type Welcome struct {
+	Conversation status.ConversationID `json:"conversation"`
+	// Categories are those that the conversation has: the default ones, then
+	// its own.
+	Categories []status.Category `json:"categories"`
+	Limits     Limits            `json:"limits"`
+	Snapshot   Snapshot          `json:"snapshot"`
+}
+
+// Snapshot is the last status of each category, all true at one sequence.
+type Snapshot struct {
+	// UpToSequence: every status that is newer than the snapshot has a greater
+	// Nats-Sequence. 0 when nothing is stored.
+	UpToSequence uint64 `json:"up_to_seq"`
+	// Statuses are in the order of their sequences.
+	Statuses []StoredStatus `json:"statuses"`
+	// Truncated is true when the oldest were left out because the answer would
+	// not fit into one message.
+	Truncated bool `json:"truncated,omitempty"`
+}
+
+// StoredStatus is one status of a snapshot.
+type StoredStatus struct {
+	Sequence uint64 `json:"seq"`
+	Subject  string `json:"subject"`
+	// Status is the message as it was stored, see status.Message.
+	Status json.RawMessage `json:"status"`
+}
+
+// join answers edge.<c>.join.
+func (s *Service) join(ctx context.Context, r request) (any, error) {
+	c, err := s.conversation(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	snapshot, err := s.deps.History.Snapshot(ctx, r.conversation)
+	if err != nil {
+		return nil, fmt.Errorf("history: %w", err)
+	}
+	return Welcome{
+		Conversation: c.ID,
+		Categories:   c.AllCategories(),
+		Limits:       s.opts.Limits,
+		Snapshot:     s.snapshot(snapshot),
+	}, nil
+}
+
+// answerReserve is what a Welcome needs beside its statuses: 38 categories, the
+// limits and the headers take less than half of it.
+const answerReserve = 4 << 10
+
+// snapshot makes the answer's form of a snapshot, as much of it as fits into one
+// message, the newest first choice.
+func (s *Service) snapshot(from history.Snapshot) Snapshot {
+	room := s.nc.MaxPayload() - answerReserve
+	first := len(from.Messages)
+	for ; first > 0; first-- {
+		m := from.Messages[first-1]
+		if room -= int64(len(m.Data) + len(m.Subject) + len(`{"seq":18446744073709551615,"subject":"","status":},`)); room < 0 {
+			break
+		}
+	}
+	out := Snapshot{UpToSequence: from.UpToSequence, Statuses: []StoredStatus{}, Truncated: first > 0}
+	for _, m := range from.Messages[first:] {
+		if !json.Valid(m.Data) { // the broadcaster stores none; somebody wrote past it
+			s.opts.Logger.Error("edge: a stored status is not JSON", "subject", m.Subject, "sequence", m.Sequence)
+			continue
+		}
+		out.Statuses = append(out.Statuses, StoredStatus{Sequence: m.Sequence, Subject: m.Subject, Status: m.Data})
+	}
+	return out
+}

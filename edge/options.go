@@ -1,0 +1,92 @@
+package edge
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Options of a Service. Zero means the default everywhere.
+type Options struct {
+	// Workers is how many requests are answered at the same time. Default 16.
+	Workers int
+	// QueueLength is how many requests may wait for a worker; one more is
+	// refused as overloaded. Default 256.
+	QueueLength int
+	// Timeout bounds each request from its arrival. Default 2 s.
+	Timeout time.Duration
+	// Limits are shown to browsers; the gateway enforces them.
+	Limits Limits
+	// Version is what `nats micro` shows, as semver.org has it. Default "0.0.0".
+	Version string
+	// Logger gets what the asker is not told. Default: discard.
+	Logger *slog.Logger
+}
+
+// Limits are a connection's limits as a join shows them. Zero means the default.
+type Limits struct {
+	Categories       int `json:"categories"`         // default 10
+	ChangesPerMinute int `json:"changes_per_minute"` // of subscriptions, default 30
+	Subscriptions    int `json:"subscriptions"`      // of any kind, default 64
+	PayloadBytes     int `json:"payload_bytes"`      // default 65536
+}
+
+// DefaultOptions are the options with every default filled in.
+func DefaultOptions() Options {
+	return Options{
+		Workers:     16,
+		QueueLength: 256,
+		Timeout:     2 * time.Second,
+		Limits:      Limits{Categories: 10, ChangesPerMinute: 30, Subscriptions: 64, PayloadBytes: 64 << 10},
+		Version:     "0.0.0",
+		Logger:      slog.New(slog.DiscardHandler),
+	}
+}
+
+// Validate reports every value that cannot be used.
+func (o Options) Validate() error {
+	var errs []error
+	for _, n := range []struct {
+		name  string
+		value int
+	}{
+		{"workers", o.Workers},
+		{"queue length", o.QueueLength},
+		{"limit of categories", o.Limits.Categories},
+		{"limit of changes per minute", o.Limits.ChangesPerMinute},
+		{"limit of subscriptions", o.Limits.Subscriptions},
+		{"limit of payload bytes", o.Limits.PayloadBytes},
+	} {
+		if n.value < 0 {
+			errs = append(errs, fmt.Errorf("edge: %s %d is negative: leave it out for the default", n.name, n.value))
+		}
+	}
+	if o.Timeout < 0 {
+		errs = append(errs, fmt.Errorf("edge: timeout %v is negative: leave it out for the default", o.Timeout))
+	}
+	return errors.Join(errs...)
+}
+
+func (o Options) withDefaults() Options {
+	d := DefaultOptions()
+	setDefault(&o.Workers, d.Workers)
+	setDefault(&o.QueueLength, d.QueueLength)
+	setDefault(&o.Timeout, d.Timeout)
+	setDefault(&o.Limits.Categories, d.Limits.Categories)
+	setDefault(&o.Limits.ChangesPerMinute, d.Limits.ChangesPerMinute)
+	setDefault(&o.Limits.Subscriptions, d.Limits.Subscriptions)
+	setDefault(&o.Limits.PayloadBytes, d.Limits.PayloadBytes)
+	setDefault(&o.Version, d.Version)
+	if o.Logger == nil {
+		o.Logger = d.Logger
+	}
+	return o
+}
+
+func setDefault[T comparable](value *T, d T) {
+	var zero T
+	if *value == zero {
+		*value = d
+	}
+}
