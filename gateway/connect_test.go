@@ -159,7 +159,7 @@ func TestWhatFollowsConnectWaitsForTheVerdict(t *testing.T) {
 	close(hold)
 	b.expect("PONG")
 	r.store("c1", "engine", "hello")
-	if got := b.expect("MSG status.c1.engine 1 "); !strings.HasSuffix(got, `{"text":"hello"}`) {
+	if got := b.expectMsg("status.c1.engine 1 "); !strings.HasSuffix(got, `{"text":"hello"}`) {
 		t.Fatalf("got %q", got)
 	}
 	if got := r.callout.count(); got != 1 {

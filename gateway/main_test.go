@@ -335,6 +335,19 @@ func (b *browser) line() string {
 	}
 }
 
+// answerPings does nothing but that, as a frozen tab does.
+func (b *browser) answerPings() {
+	for {
+		f, err := ws.ReadFrame(b.in)
+		if err != nil {
+			return
+		}
+		if f.Header.OpCode == ws.OpPing {
+			_ = ws.WriteFrame(b.conn, ws.MaskFrame(ws.NewPongFrame(f.Payload)))
+		}
+	}
+}
+
 // take cuts a whole operation off what has arrived.
 func (b *browser) take() (string, bool) {
 	all := b.buf.Bytes()
@@ -364,7 +377,17 @@ func (b *browser) expect(prefix string) string {
 	b.t.Helper()
 	line := b.line()
 	if !strings.HasPrefix(line, prefix) || line == "" && prefix != "" {
-		b.t.Fatalf("got %q (closed %d %q), want %q", line, b.code, b.why, prefix)
+		b.t.Fatalf("got %.300q (closed %d %q), want %q", line, b.code, b.why, prefix)
+	}
+	return line
+}
+
+// expectMsg reads one MSG or HMSG and holds that it goes on so.
+func (b *browser) expectMsg(rest string) string {
+	b.t.Helper()
+	line := b.line()
+	if !strings.HasPrefix(strings.TrimPrefix(line, "H"), "MSG "+rest) {
+		b.t.Fatalf("got %.300q (closed %d %q), want a message on %q", line, b.code, b.why, rest)
 	}
 	return line
 }
