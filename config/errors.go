@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,13 +29,10 @@ func (p *problems) add(at place, format string, args ...any) {
 	*p = append(*p, &Error{File: at.file, Line: at.line, Text: fmt.Sprintf(format, args...)})
 }
 
-// err joins the problems, in the order of their lines. It is nil when there are none.
+// err joins the problems, by file and line. It is nil when there are none.
 func (p problems) err() error {
 	slices.SortStableFunc(p, func(a, b *Error) int {
-		if a.File != b.File {
-			return 0
-		}
-		return a.Line - b.Line
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 	})
 	joined := make([]error, len(p))
 	for i, e := range p {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 
 	"github.com/nats-io/nats-server/v2/conf"
@@ -26,23 +27,31 @@ type Files struct {
 	NATS       string
 }
 
-// Load reads both files into options. The error holds every problem of
-// statuswire.conf, each an *Error; nats.conf is checked by internal/engine.
-func Load(f Files) (app.Options, error) {
-	name, data, err := read(f.Statuswire, DefaultFile, statuswire.DefaultConfig)
-	if err != nil {
+// Load reads and checks both files. The error holds every problem of either,
+// each an *Error. It needs no data folder and writes nothing. What is legal in
+// nats.conf but hardly meant goes to warnings; nil discards it.
+func Load(f Files, warnings *slog.Logger) (app.Options, error) {
+	o, err := loadStatuswire(f.Statuswire)
+	nats := o.Engine
+	nats.NativeWebSocket = o.Engine.NativeWebSocket || err != nil // not known behind an error
+	var natsErr error
+	nats.ConfigName, nats.Config, natsErr = read(f.NATS, DefaultNATSFile, statuswire.DefaultNATSConfig)
+	if natsErr == nil {
+		natsErr = checkNATS(nats, warnings)
+	}
+	if err := errors.Join(err, natsErr); err != nil {
 		return app.Options{}, err
 	}
-	o, err := Parse(name, data)
-	if err != nil {
-		return app.Options{}, err
-	}
-	o.Engine.ConfigName, o.Engine.Config, err = readNATS(f)
-	return o, err
+	o.Engine.ConfigName, o.Engine.Config = nats.ConfigName, nats.Config
+	return o, nil
 }
 
-func readNATS(f Files) (name string, data []byte, err error) {
-	return read(f.NATS, DefaultNATSFile, statuswire.DefaultNATSConfig)
+func loadStatuswire(name string) (app.Options, error) {
+	name, data, err := read(name, DefaultFile, statuswire.DefaultConfig)
+	if err != nil {
+		return app.Options{}, err
+	}
+	return Parse(name, data)
 }
 
 // read returns the text of a configuration file and the name to call it by.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/statuswire/statuswire"
 	"github.com/statuswire/statuswire/config"
 )
 
@@ -21,7 +22,7 @@ func TestBadStatuswireConf(t *testing.T) {
 	t.Setenv("STATUSWIRE_TEST_SECRET", "short-secret-of-the-environment")
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".conf"), func(t *testing.T) {
-			_, err := config.Load(config.Files{Statuswire: file})
+			_, err := config.Load(config.Files{Statuswire: file}, nil)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -72,7 +73,7 @@ retention { max_age: "5m", max_bytes: 5GB, max_per_subject: 10 }
 callout { workers: 2, queue: 3 }
 shutdown { drain: "1m", close_spread: "0.5s" }
 `)
-	o, err := config.Load(config.Files{Statuswire: file})
+	o, err := config.Load(config.Files{Statuswire: file}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +108,7 @@ shutdown { drain: "1m", close_spread: "0.5s" }
 
 func TestAMissingFileIsAnErrorOnlyWhenItWasNamed(t *testing.T) {
 	t.Chdir(t.TempDir())
-	o, err := config.Load(config.Files{})
+	o, err := config.Load(config.Files{}, nil)
 	if err != nil {
 		t.Fatalf("without files: %v", err)
 	}
@@ -115,16 +116,17 @@ func TestAMissingFileIsAnErrorOnlyWhenItWasNamed(t *testing.T) {
 		t.Errorf("without files: got %q, %q", o.Engine.ConfigName, o.HTTP)
 	}
 	for _, f := range []config.Files{{Statuswire: "other.conf"}, {NATS: "other.conf"}} {
-		_, err := config.Load(f)
+		_, err := config.Load(f, nil)
 		if want := "other.conf: the configuration file cannot be read: no such file or directory"; err == nil || err.Error() != want {
 			t.Errorf("%+v: got %v, want %s", f, err, want)
 		}
 	}
 	write(t, "statuswire.conf", `http: "127.0.0.1:9999"`)
-	write(t, "nats.conf", "port: 1\n")
-	o, err = config.Load(config.Files{})
-	if err != nil || o.HTTP != "127.0.0.1:9999" || o.Engine.ConfigName != "nats.conf" || string(o.Engine.Config) != "port: 1\n" {
-		t.Errorf("the files of the working directory are not read: %+v, %v", o, err)
+	natsConf := "# mine\n" + string(statuswire.DefaultNATSConfig())
+	write(t, "nats.conf", natsConf)
+	o, err = config.Load(config.Files{}, nil)
+	if err != nil || o.HTTP != "127.0.0.1:9999" || o.Engine.ConfigName != "nats.conf" || string(o.Engine.Config) != natsConf {
+		t.Errorf("the files of the working directory are not read: %q, %q, %v", o.HTTP, o.Engine.ConfigName, err)
 	}
 }
 

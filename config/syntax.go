@@ -32,7 +32,7 @@ func syntaxProblem(file string, source []byte, err error) *Error {
 	}
 	if m := syntaxError.FindStringSubmatch(text); m != nil {
 		line, _ := strconv.Atoi(m[1])
-		return &Error{File: file, Line: line, Text: "bad syntax: " + readable(m[2]) + "; look for a missing quote, comma or brace here or above"}
+		return &Error{File: file, Line: line, Text: badSyntax(m[2])}
 	}
 	if m := onLine.FindStringSubmatch(text); m != nil { // variable reference for 'X' on line 3 can not be found
 		line, _ := strconv.Atoi(m[2])
@@ -46,6 +46,11 @@ func syntaxProblem(file string, source []byte, err error) *Error {
 		return &Error{File: file, Line: lineOf(source, quoted), Text: "bad value: " + masked(text) + "; text of digits goes in quotes"}
 	}
 	return &Error{File: file, Text: text}
+}
+
+// badSyntax words what the lexer says.
+func badSyntax(text string) string {
+	return "bad syntax: " + readable(text) + "; look for a missing quote, comma or brace here or above"
 }
 
 // readable writes the lexer's runes, which it prints as numbers, as characters.

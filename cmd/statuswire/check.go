@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/statuswire/statuswire/config"
 )
@@ -20,9 +21,9 @@ type checkCommand struct {
 	fileFlags
 }
 
-// Run prints "ok", or returns everything that is wrong.
+// Run prints "ok", or returns everything that is wrong. Warnings go to stderr.
 func (c *checkCommand) Run(std streams) error {
-	if err := config.Check(c.files()); err != nil {
+	if _, err := config.Load(c.files(), slog.New(slog.NewTextHandler(std.err, nil))); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintln(std.out, "ok")

@@ -53,7 +53,7 @@ func (c *serveCommand) options() (app.Options, error) {
 			return app.Options{}, &usageError{fmt.Sprintf("%s: %v", flag, err)}
 		}
 	}
-	opts, err := config.Load(c.files())
+	opts, err := config.Load(c.files(), nil) // the warnings come with the start
 	if err != nil {
 		return app.Options{}, err
 	}
