@@ -73,9 +73,12 @@ func (c *checker) checkWebSocket() {
 
 func (c *checker) checkAccounts() {
 	for _, name := range []string{AccountStatus, AccountAuth, AccountSystem} {
-		if !slices.ContainsFunc(c.server.Accounts, func(a *server.Account) bool { return a.Name == name }) {
-			c.fault(at("accounts"), "account %s is missing", name)
+		if !c.hasAccount(name) {
+			c.fault(at("accounts"), "account %s is missing: take it over from the nats.conf that Statuswire ships", name)
 		}
+	}
+	if !c.hasAccount(AccountStatus) {
+		return
 	}
 	if enabled, _ := lookUp(c.raw, "accounts", AccountStatus, "jetstream"); enabled == nil {
 		c.fault(at("accounts", AccountStatus), "account %s needs jetstream: enabled", AccountStatus)
@@ -85,6 +88,10 @@ func (c *checker) checkAccounts() {
 	if mapped != to {
 		c.fault(at("accounts", AccountStatus, "mappings"), "account %s needs mappings: { %q: %q }, the way of a status to the broadcaster", AccountStatus, from, to)
 	}
+}
+
+func (c *checker) hasAccount(name string) bool {
+	return slices.ContainsFunc(c.server.Accounts, func(a *server.Account) bool { return a.Name == name })
 }
 
 func (c *checker) checkCallout() {
@@ -121,6 +128,9 @@ func (c *checker) checkPart(p Part) {
 	account := AccountStatus
 	if p == PartCallout {
 		account = AccountAuth
+	}
+	if !c.hasAccount(account) {
+		return // that is the fault
 	}
 	users := at("accounts", account, "users")
 	u := c.user(p.variable())
