@@ -1,0 +1,338 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/statuswire/statuswire/admin"
+	"github.com/statuswire/statuswire/authcallout"
+	"github.com/statuswire/statuswire/broadcaster"
+	"github.com/statuswire/statuswire/edge"
+	"github.com/statuswire/statuswire/gateway"
+	"github.com/statuswire/statuswire/internal/directory"
+	"github.com/statuswire/statuswire/internal/directory/kv"
+	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/history"
+	"github.com/statuswire/statuswire/internal/identity"
+	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/internal/session"
+)
+
+// Defaults of Options.
+const (
+	DefaultDataDir      = "data"
+	DefaultHTTP         = "127.0.0.1:8080"
+	DefaultDrainTimeout = 10 * time.Second
+)
+
+// Errors of the life cycle.
+var (
+	ErrStarted = errors.New("started already: make a new app")
+	ErrStopped = errors.New("stopped while starting")
+)
+
+// App is one Statuswire process. It has one life: Start once, then Stop.
+type App struct {
+	opts  Options
+	log   *slog.Logger
+	keys  *keys.Set
+	ready atomic.Bool
+
+	// gatewayUp is true from when the gateway can be told of changes.
+	gatewayUp atomic.Bool
+
+	engine      *engine.Engine
+	directory   *kv.Directory
+	sessions    *session.Registry
+	fanout      *fanout.Fanout
+	callout     *authcallout.Service
+	broadcaster *broadcaster.Broadcaster
+	gateway     *gateway.Gateway
+	demo        *demo
+	httpAddr    net.Addr
+
+	mu      sync.Mutex // held while starting or stopping; guards started, steps
+	started bool
+	steps   steps
+}
+
+// New checks the options, reads or makes the keys in DataDir, and starts nothing.
+func New(opts Options) (*App, error) {
+	if opts.DataDir == "" {
+		opts.DataDir = DefaultDataDir
+	}
+	if opts.HTTP == "" {
+		opts.HTTP = DefaultHTTP
+	}
+	if opts.DrainTimeout == 0 {
+		opts.DrainTimeout = DefaultDrainTimeout
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Demo && !loopback(opts.HTTP) {
+		return nil, fmt.Errorf("the demo hands out tokens to everybody who asks, so it listens on a loopback address only: %q is none", opts.HTTP)
+	}
+	set, err := keys.Load(opts.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{opts: opts, log: opts.Logger, keys: set, sessions: session.NewRegistry()}
+
+	engineOpts := opts.Engine
+	engineOpts.Keys = set
+	engineOpts.Logger = a.log
+	if engineOpts.StoreDir == "" {
+		engineOpts.StoreDir = filepath.Join(opts.DataDir, "streams")
+	}
+	if a.engine, err = engine.New(engineOpts); err != nil {
+		return nil, err
+	}
+	if opts.Demo {
+		a.demo = newDemo(a)
+	}
+	return a, nil
+}
+
+// loopback is true when only this machine can reach the address.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Start returns when browsers and services can connect. After an error nothing
+// is left running.
+func (a *App) Start(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.started {
+		return ErrStarted
+	}
+	a.started = true
+	for _, part := range []struct {
+		name  string
+		start func(context.Context) error
+	}{
+		{"NATS server", a.startEngine},
+		{"directory", a.startDirectory},
+		{"callout", a.startCallout},
+		{"fan-out", a.startFanout},
+		{"broadcaster", a.startBroadcaster},
+		{"admin", a.startAdmin},
+		{"edge", a.startEdge},
+		{"gateway", a.startGateway},
+		{"HTTP listener", a.startHTTP},
+		{"endpoints", a.announce},
+	} {
+		if err := part.start(ctx); err != nil {
+			err = fmt.Errorf("start the %s: %w", part.name, err)
+			return errors.Join(err, a.steps.run(context.WithoutCancel(ctx), a.opts.DrainTimeout, a.log))
+		}
+	}
+	return nil
+}
+
+// Stop ends everything in order: browsers are told to come back, what was
+// accepted is stored. Stopping twice, or without Start, is fine.
+func (a *App) Stop(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.started = true
+	return a.steps.run(ctx, a.opts.DrainTimeout, a.log)
+}
+
+func (a *App) startEngine(ctx context.Context) error {
+	if err := a.engine.Start(ctx); err != nil {
+		return err
+	}
+	a.steps.add("stop the NATS server", a.engine.Stop)
+	return engine.WriteContexts(a.opts.DataDir, a.engine.ClientURL())
+}
+
+// connect opens a part's connection and closes it when the part has stopped.
+func (a *App) connect(part engine.Part) (*nats.Conn, error) {
+	nc, err := a.engine.Connect(part)
+	if err != nil {
+		return nil, err
+	}
+	a.steps.add("close the connection of "+string(part), func(context.Context) error {
+		nc.Close()
+		return nil
+	})
+	return nc, nil
+}
+
+func (a *App) startDirectory(ctx context.Context) error {
+	nc, err := a.connect(engine.PartDirectory)
+	if err != nil {
+		return err
+	}
+	a.directory = kv.New(nc, kv.Options{Logger: a.log})
+	a.directory.OnChange(func(c directory.Change) {
+		if a.gatewayUp.Load() { // before it, nobody holds a grant
+			a.gateway.AccessChanged(c.ID)
+		}
+	})
+	if err := a.directory.Start(ctx); err != nil {
+		return err
+	}
+	a.steps.add("stop the directory", a.directory.Stop)
+	return nil
+}
+
+func (a *App) startCallout(ctx context.Context) error {
+	tokens := a.opts.Token
+	if len(tokens.Secret) == 0 {
+		tokens.Secret = a.keys.TokenSecret
+	}
+	verifier, err := identity.NewHS256(tokens)
+	if err != nil {
+		return err
+	}
+	nc, err := a.connect(engine.PartCallout)
+	if err != nil {
+		return err
+	}
+	opts := a.opts.Callout
+	opts.Logger = a.log
+	a.callout, err = authcallout.New(nc, authcallout.Deps{
+		ServerID:  a.engine.ServerID(),
+		Issuer:    a.keys.Issuer,
+		Sessions:  a.sessions,
+		Verifier:  verifier,
+		Directory: a.directory,
+	}, opts)
+	if err != nil {
+		return err
+	}
+	if err := a.callout.Start(ctx); err != nil {
+		return err
+	}
+	a.steps.add("drain the callout", a.callout.Stop)
+	return nil
+}
+
+func (a *App) startFanout(ctx context.Context) error {
+	live, err := a.connect(engine.PartFanout)
+	if err != nil {
+		return err
+	}
+	// The server answers a read in the read loop of the connection that asks:
+	// on one of its own it holds up no live status.
+	reads, err := a.connect(engine.PartFanout)
+	if err != nil {
+		return err
+	}
+	a.fanout = fanout.New(live, repair{history.NewReader(reads)}, fanout.Options{Logger: a.log})
+	if err := a.fanout.Start(ctx); err != nil {
+		return err
+	}
+	a.steps.add("stop the fan-out", a.fanout.Stop)
+	return nil
+}
+
+func (a *App) startBroadcaster(ctx context.Context) error {
+	nc, err := a.connect(engine.PartBroadcaster)
+	if err != nil {
+		return err
+	}
+	opts := a.opts.Broadcaster
+	opts.Logger = a.log
+	if a.broadcaster, err = broadcaster.New(nc, a.directory, opts); err != nil {
+		return err
+	}
+	if err := a.broadcaster.Start(ctx); err != nil {
+		return err
+	}
+	a.steps.add("drain the broadcaster", a.broadcaster.Stop)
+	return nil
+}
+
+func (a *App) startAdmin(ctx context.Context) error {
+	nc, err := a.connect(engine.PartAdmin)
+	if err != nil {
+		return err
+	}
+	service, err := admin.New(nc, a.directory, admin.Options{Logger: a.log})
+	if err != nil {
+		return err
+	}
+	if err := service.Start(ctx); err != nil {
+		return err
+	}
+	a.steps.add("drain the admin service", service.Stop)
+	return nil
+}
+
+func (a *App) startEdge(ctx context.Context) error {
+	nc, err := a.connect(engine.PartEdge)
+	if err != nil {
+		return err
+	}
+	opts := a.opts.Edge
+	opts.Logger = a.log
+	service, err := edge.New(nc, edge.Deps{Directory: a.directory, History: history.NewReader(nc)}, opts)
+	if err != nil {
+		return err
+	}
+	if err := service.Start(ctx); err != nil {
+		return err
+	}
+	a.steps.add("drain the edge", service.Stop)
+	return nil
+}
+
+func (a *App) startGateway(ctx context.Context) error {
+	nc, err := a.connect(engine.PartGateway)
+	if err != nil {
+		return err
+	}
+	opts := a.opts.Gateway
+	opts.Logger = a.log
+	a.gateway, err = gateway.New(gateway.Deps{
+		Engine:    a.engine,
+		Sessions:  a.sessions,
+		Directory: access{a.directory},
+		Fanout:    a.fanout,
+		Requests:  nc,
+	}, opts)
+	if err != nil {
+		return err
+	}
+	if err := a.gateway.Start(ctx); err != nil {
+		return err
+	}
+	a.gatewayUp.Store(true)
+	a.steps.add("close the browsers", a.gateway.Stop)
+	return nil
+}
+
+// announce makes the process known: readiness, endpoints.json, the demo.
+func (a *App) announce(ctx context.Context) error {
+	a.ready.Store(true)
+	a.steps.add("not ready", func(context.Context) error {
+		a.ready.Store(false)
+		return a.removeEndpoints()
+	})
+	if a.demo != nil {
+		if err := a.demo.start(ctx); err != nil {
+			return err
+		}
+		a.steps.add("end the demo", a.demo.stop)
+	}
+	return a.writeEndpoints()
+}
