@@ -80,6 +80,58 @@ func TestALinkWithoutASessionIsDeniedAtOnce(t *testing.T) {
 	}
 }
 
+func TestTheServerHoldsALinkToItsGrant(t *testing.T) {
+	r := start(t, setup{})
+	conn, preamble, err := r.engine.DialLink(browser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := linkKey(preamble)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sl, err := r.sessions.Open(key, session.Ask{Join: "c1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sl.Close()
+	cases := []struct{ command, want string }{
+		{"SUB status.c1.* 1", "PONG"},
+		{"SUB status.c1.engine 2", "PONG"},
+		{"SUB presence.c1 3", "PONG"},
+		{"SUB _INBOX.abc.* 4", "PONG"},
+		{"SUB status.c2.* 5", "Subscription"},
+		{"SUB status.*.* 6", "Subscription"},
+		{"SUB status.> 7", "Subscription"},
+		{"SUB > 8", "Subscription"},
+		{"SUB _INBOX_gateway.> 9", "Subscription"},
+		{"SUB $SYS.> 10", "Subscription"},
+		{"PUB edge.c1.join 0\r\n", "PONG"},
+		{"PUB gateway.token 0\r\n", "PONG"},
+		{"PUB edge.c1.join.bob 0\r\n", "Publish"},
+		{"PUB edge.c2.join 0\r\n", "Publish"},
+		{"PUB status.c1.engine 0\r\n", "Publish"},
+		{"PUB submit.c1.engine 0\r\n", "Publish"},
+		{"PUB ingest.c1.engine 0\r\n", "Publish"},
+		{"PUB $JS.API.DIRECT.GET.STATUS 0\r\n", "Publish"},
+		{"PUB admin.conversation.list 0\r\n", "Publish"},
+	}
+	var commands []string
+	for _, c := range cases {
+		commands = append(commands, c.command)
+	}
+	words, err := converse(conn, map[string]string{"auth_token": token(t, "alice", time.Hour)}, commands)
+	if err != nil || len(words) != len(cases)+1 || words[0] != "PONG" {
+		t.Fatalf("%v, %v", words, err)
+	}
+	for i, c := range cases {
+		got := words[i+1]
+		if c.want == "PONG" && got != "PONG" || c.want != "PONG" && !strings.HasPrefix(got, "-ERR 'Permissions Violation for "+c.want+" to") {
+			t.Errorf("%q: server says %q, want %s", c.command, got, c.want)
+		}
+	}
+}
+
 // callouts runs a callout service on a server where the test can send requests
 // of its own to it, with its own account keys and no server in between.
 type callouts struct {

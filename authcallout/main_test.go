@@ -205,14 +205,11 @@ func (r *rig) dial(ask session.Ask, fields map[string]string) (link, error) {
 		return link{}, err
 	}
 	defer conn.Close()
-	var info struct {
-		ServerID string `json:"server_id"`
-		ClientID uint64 `json:"client_id"`
-	}
-	if err := json.Unmarshal(preamble[len("INFO "):], &info); err != nil {
+	key, err := linkKey(preamble)
+	if err != nil {
 		return link{}, err
 	}
-	sl, err := r.sessions.Open(session.Key{ServerID: info.ServerID, ClientID: info.ClientID}, ask)
+	sl, err := r.sessions.Open(key, ask)
 	if err != nil {
 		return link{}, err
 	}
@@ -227,32 +224,76 @@ func (r *rig) dial(ask session.Ask, fields map[string]string) (link, error) {
 	return out, nil
 }
 
+// linkKey reads the link's key out of the server's INFO.
+func linkKey(preamble []byte) (session.Key, error) {
+	var info struct {
+		ServerID string `json:"server_id"`
+		ClientID uint64 `json:"client_id"`
+	}
+	err := json.Unmarshal(preamble[len("INFO "):], &info)
+	return session.Key{ServerID: info.ServerID, ClientID: info.ClientID}, err
+}
+
 // handshake sends CONNECT and PING and returns the server's word on it.
 func handshake(conn net.Conn, fields map[string]string) (string, error) {
+	words, err := converse(conn, fields, nil)
+	if err != nil {
+		return "", err
+	}
+	return words[0], nil
+}
+
+// converse sends CONNECT, the commands, each followed by PING, and returns what
+// the server says to each, CONNECT first: "PONG", an -ERR, or "closed".
+func converse(conn net.Conn, fields map[string]string, commands []string) ([]string, error) {
 	connect := map[string]any{"verbose": false, "pedantic": false, "lang": "test", "version": "1", "protocol": 1, "headers": true, "no_responders": true}
 	for name, value := range fields {
 		connect[name] = value
 	}
 	body, err := json.Marshal(connect)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		return "", err
+		return nil, err
 	}
-	written := make(chan struct{})
-	go func() { // ends with the write; the pipe is synchronous, so we read meanwhile
-		defer close(written)
-		fmt.Fprintf(conn, "CONNECT %s\r\nPING\r\n", body)
-	}()
-	defer func() { conn.Close(); <-written }()
-	lines := bufio.NewScanner(conn)
-	for lines.Scan() {
-		if line := lines.Text(); line == "PONG" || strings.HasPrefix(line, "-ERR") {
-			return line, nil
+	defer conn.Close()
+	lines := bufio.NewReader(conn)
+	var words []string
+	for _, command := range append([]string{"CONNECT " + string(body)}, commands...) {
+		var written sync.WaitGroup
+		written.Go(func() { fmt.Fprintf(conn, "%s\r\nPING\r\n", command) }) // the pipe is synchronous: we read meanwhile
+		word, err := hear(lines)
+		if err != nil {
+			conn.Close()
+		}
+		written.Wait()
+		if words = append(words, word); err != nil {
+			break
 		}
 	}
-	return "closed", nil
+	return words, nil
+}
+
+// hear reads up to the PONG and returns the error before it, if there is one.
+// After a closing error there is no PONG but the end.
+func hear(lines *bufio.Reader) (word string, err error) {
+	word = "closed"
+	for {
+		line, err := lines.ReadString('\n')
+		line = strings.TrimRight(line, "\r\n")
+		switch {
+		case line == "PONG" && word != "closed":
+			return word, nil
+		case line == "PONG":
+			return line, nil
+		case strings.HasPrefix(line, "-ERR"):
+			word = line
+		}
+		if err != nil {
+			return word, err
+		}
+	}
 }
 
 // tcp connects to the NATS port and returns the server's word on it.
