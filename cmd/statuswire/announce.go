@@ -6,6 +6,7 @@ import (
 	"text/template"
 
 	"github.com/statuswire/statuswire/app"
+	"github.com/statuswire/statuswire/status"
 )
 
 // announcement is what `serve` prints when it is ready.
@@ -16,16 +17,19 @@ NATS       {{.NATS}}
 data       {{.Data}}
 {{- if .Demo}}
 
-Open {{.HTTP}}/ in a browser. To publish there:
+Open {{.HTTP}}/ in a browser. To publish to it:
 
-  XDG_CONFIG_HOME={{.Quoted}} nats --context service pub status.demo.engine '{"text":"hi"}'
+  XDG_CONFIG_HOME={{.Quoted}} nats --context service pub status.{{.Conversation}}.engine '{"text":"hi"}'
 
-To subscribe from your own code (npm install @nats-io/nats-core; in a page with
-your bundler, or in Node.js 22 or newer as hi.mjs):
+To subscribe with your own code, npm install @nats-io/nats-core and run this with
+Node.js 22 or newer as hi.mjs; in a page it is the same, with your bundler, your
+own way to the token, and the page's origin in allowed_origins:
 
   import { wsconnect } from "@nats-io/nats-core";
-  const nc = await wsconnect({ servers: "{{.WS}}", token: "{{"<"}}the line that 'statuswire token --user demo --data {{.Quoted}}' prints>" });
-  for await (const m of nc.subscribe("status.demo.*")) console.log(m.subject, m.string());
+  const { users: [user] } = await (await fetch("{{.HTTP}}/demo.json")).json();
+  const nc = await wsconnect({ servers: "{{.WS}}", token: user.token });
+  for await (const m of nc.subscribe("status.{{.Conversation}}.*")) console.log(m.subject, m.string());
+
 {{- end}}
 ready
 `))
@@ -36,7 +40,8 @@ func (c *serveCommand) announce(w io.Writer, e app.Endpoints) error {
 		app.Endpoints
 		Data, Quoted string
 		Demo         bool
-	}{e, c.Data, shellQuote(c.Data), c.Demo})
+		Conversation status.ConversationID
+	}{e, c.Data, shellQuote(c.Data), c.Demo, app.DemoConversation})
 }
 
 // shellQuote quotes a word for a POSIX shell if it needs to be.

@@ -63,11 +63,22 @@ func (c *serveCommand) options() (app.Options, error) {
 		opts.HTTP = c.HTTP
 	}
 	opts.Engine.Listen = c.NATSListen
-	if c.Demo && !loopback(opts.HTTP) {
-		return app.Options{}, &usageError{fmt.Sprintf("--demo hands tokens to everybody who asks, so it needs a loopback address: "+
-			"--http is %s, write --http 127.0.0.1:8080 or leave --demo out", opts.HTTP)}
+	return opts, c.checkDemo(opts)
+}
+
+// checkDemo refuses a demo that would be open to others or could not log in.
+func (c *serveCommand) checkDemo(opts app.Options) error {
+	switch t := opts.Token; {
+	case !c.Demo:
+		return nil
+	case !loopback(opts.HTTP):
+		return &usageError{fmt.Sprintf("--demo hands tokens to everybody who asks, so it needs a loopback address: "+
+			"http is %s, write --http 127.0.0.1:8080 or leave --demo out", opts.HTTP)}
+	case len(t.Secret) > 0 || t.Issuer != "" || t.Audience != "":
+		return &usageError{"--demo makes tokens with the development secret, which the token block of the settings shuts out: " +
+			"leave the block or --demo out"}
 	}
-	return opts, nil
+	return nil
 }
 
 // loopback is true when only this machine can reach the address.
