@@ -39,8 +39,7 @@ func TestAnAcknowledgementCarriesStreamAndSequence(t *testing.T) {
 func TestADeliveredStatusIsCompleteAndCarriesItsHeaders(t *testing.T) {
 	h := open(t)
 	nc := h.service(t)
-	listener, err := h.operator(t).SubscribeSync("status.c1.*")
-	check(t, err)
+	listener := h.listen(t, "status.c1.*")
 	js, err := jetstream.New(nc)
 	check(t, err)
 	before := time.Now().Add(-time.Second)
@@ -80,8 +79,7 @@ func TestADeliveredStatusIsCompleteAndCarriesItsHeaders(t *testing.T) {
 func TestAStatusWithoutReplyIsStored(t *testing.T) {
 	h := open(t)
 	nc := h.service(t)
-	listener, err := h.operator(t).SubscribeSync("status.c1.*")
-	check(t, err)
+	listener := h.listen(t, "status.c1.*")
 	check(t, nc.Publish("status.c1.engine", []byte(`{"text":"hi"}`)))
 	m, err := listener.NextMsg(10 * time.Second)
 	check(t, err)
@@ -132,8 +130,7 @@ func TestEqualIDsAreDuplicatesOnOneSubjectOnly(t *testing.T) {
 func TestTheOrderOfEachSubjectIsKept(t *testing.T) {
 	h := open(t)
 	nc := h.service(t)
-	listener, err := h.operator(t).SubscribeSync("status.>")
-	check(t, err)
+	listener := h.listen(t, "status.>")
 	check(t, listener.SetPendingLimits(-1, -1))
 	js, err := jetstream.New(nc)
 	check(t, err)

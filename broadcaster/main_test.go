@@ -115,6 +115,16 @@ func (h *house) operator(t testing.TB) *nats.Conn {
 	return h.dial(t, h.keys.Operator)
 }
 
+// listen subscribes as an operator; it returns when the server knows.
+func (h *house) listen(t testing.TB, subject string) *nats.Subscription {
+	t.Helper()
+	nc := h.operator(t)
+	sub, err := nc.SubscribeSync(subject)
+	check(t, err)
+	check(t, nc.Flush())
+	return sub
+}
+
 func (h *house) dial(t testing.TB, kp nkeys.KeyPair, opts ...nats.Option) *nats.Conn {
 	t.Helper()
 	public, err := kp.PublicKey()

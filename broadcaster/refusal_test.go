@@ -58,8 +58,7 @@ func TestEachRefusalIsAnAPIErrorAndReachesNobody(t *testing.T) {
 	check(t, err)
 	legacy, err := nc.JetStream()
 	check(t, err)
-	listener, err := h.operator(t).SubscribeSync("status.>")
-	check(t, err)
+	listener := h.listen(t, "status.>")
 	check(t, nc.Flush())
 	for _, c := range refusalCases() {
 		t.Run(c.name, func(t *testing.T) {
@@ -129,8 +128,7 @@ func compare(t *testing.T, c refusalCase, code, errCode int, description string)
 func TestAReplySubjectThatIsOursIsNotAnswered(t *testing.T) {
 	h := open(t)
 	nc := h.service(t)
-	listener, err := h.operator(t).SubscribeSync("status.>")
-	check(t, err)
+	listener := h.listen(t, "status.>")
 	for _, reply := range []string{"ingest.c2.engine", "status.c2.engine", "submit.c2.engine", "edge.c1.join", "presence.c1", "$JS.API.STREAM.PURGE.STATUS", "audit.x"} {
 		for _, payload := range []string{`{"text":"hi"}`, `no JSON`} {
 			check(t, nc.PublishMsg(&nats.Msg{Subject: "status.c1.engine", Reply: reply, Data: []byte(payload)}))
