@@ -26,12 +26,12 @@ async function watchOwn(t, options) {
 }
 
 test("the demo is live within five seconds of opening", async (t) => {
-  const began = Date.now();
   const page = await openPage(t, browser);
   await shows(link(page), /^Live$/);
   const drawn = await entries(page).count();
   await page.waitForFunction((n) => document.querySelectorAll("#timeline > li").length > n, drawn, { timeout: 5_000 });
-  assert.ok(Date.now() - began < 5_000, `it took ${Date.now() - began} ms`);
+  const took = await page.evaluate(() => performance.now());
+  assert.ok(took < 5_000, `it took ${took} ms`);
 });
 
 test("a status is drawn with its category, words, progress and details", async (t) => {

@@ -65,11 +65,13 @@ export function makeFormView({ onWatch, onDisconnect }: FormActions): FormView {
   user.addEventListener("change", chooseUser);
   disconnect.addEventListener("click", onDisconnect);
 
+  let drawn: Model["link"] | null = null;
   const draw = ({ link, conversation: watched }: Model): void => {
     setText(find("form-summary", HTMLElement), [chosen()?.user, watched].filter(Boolean).join(" · "));
     disconnect.disabled = link.state === "idle" || link.state === "closed";
-    if (link.note !== "") setText(error, link.note);
-    else if (link.state === "live") setText(error, "");
+    if (link === drawn) return;
+    drawn = link;
+    if (link.note !== "" || link.state === "live") setText(error, link.note);
   };
   const offer = (offered: readonly DemoUser[]): void => {
     const before = user.value;
