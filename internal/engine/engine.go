@@ -37,11 +37,13 @@ type Engine struct {
 	server *server.Options // as parsed and checked; Start clones it
 	parts  map[Part]nkeys.KeyPair
 
-	mu    sync.Mutex // guards what follows
-	state state
-	srv   *server.Server // set by Start
-	conns []*nats.Conn   // given out by Connect, closed by Stop
-	ended chan struct{}  // closed when Stop has ended everything
+	mu     sync.Mutex // guards the fields down to conns
+	state  state
+	srv    *server.Server // set by Start
+	booted chan struct{}  // closed when the server's own Start has returned
+	conns  []*nats.Conn   // given out by Connect, closed by Stop
+
+	ended chan struct{} // closed when Stop has ended everything
 }
 
 type state int

@@ -12,9 +12,9 @@ import (
 )
 
 // Start returns when the server takes connections and the streams and the bucket
-// exist. It gives up when the context ends or after Options.ReadyTimeout, and then
-// leaves nothing behind. An Engine has one life: a second Start, also after Stop,
-// is ErrStarted.
+// exist. When the context ends, or after Options.ReadyTimeout, it gives up and
+// leaves nothing behind; ending takes until the server has read its streams. An
+// Engine has one life: a second Start, also after Stop, is ErrStarted.
 func (e *Engine) Start(ctx context.Context) error {
 	e.mu.Lock()
 	if e.state != stateNew {
@@ -45,30 +45,38 @@ func (e *Engine) boot(ctx context.Context) error {
 		return err
 	}
 	srv.SetLoggerV2(log, e.server.Debug, false, false)
-	e.mu.Lock()
-	stopped := e.state == stateStopped
-	if !stopped {
-		e.srv = srv
-	}
-	e.mu.Unlock()
-	if stopped {
+	booted, ok := e.launch(srv)
+	if !ok {
 		return ErrNotRunning
 	}
-	if err := runServer(ctx, srv, log); err != nil {
+	if err := ready(ctx, srv, booted, log); err != nil {
 		return err
 	}
 	return e.makeStreams(ctx)
 }
 
-// runServer starts the server and waits until it is ready, has said why it cannot
-// be, or the context ends.
-func runServer(ctx context.Context, srv *server.Server, log *serverLog) error {
-	done := make(chan struct{})
-	go func() { // ends when Start has read the streams back from disk, or by Shutdown
-		defer close(done)
+// launch starts the server unless Stop was faster. The channel is closed when the
+// server's own Start has returned, which Stop waits for: Shutdown works only once,
+// and not on a server that is still starting.
+func (e *Engine) launch(srv *server.Server) (booted chan struct{}, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.state == stateStopped {
+		return nil, false
+	}
+	booted = make(chan struct{})
+	e.srv, e.booted = srv, booted
+	go func() { // ends when the server has read its streams back; Stop waits for it
+		defer close(booted)
 		srv.Start()
 	}()
-	if err := wait(ctx, done); err != nil {
+	return booted, true
+}
+
+// ready waits until the server takes connections, has said why it cannot, or the
+// context ends.
+func ready(ctx context.Context, srv *server.Server, booted <-chan struct{}, log *serverLog) error {
+	if err := wait(ctx, booted); err != nil {
 		return fmt.Errorf("it was not ready in time: %w", err)
 	}
 	for {
@@ -102,14 +110,14 @@ func (e *Engine) Stop(ctx context.Context) error {
 	e.mu.Lock()
 	first := e.state != stateStopped
 	e.state = stateStopped
-	srv, conns := e.srv, e.conns
+	srv, booted, conns := e.srv, e.booted, e.conns
 	e.conns = nil
 	e.mu.Unlock()
 
 	if first {
 		go func() { // ends with the server
 			defer close(e.ended)
-			end(srv, conns)
+			end(srv, booted, conns)
 		}()
 	}
 	if err := wait(ctx, e.ended); err != nil {
@@ -118,11 +126,12 @@ func (e *Engine) Stop(ctx context.Context) error {
 	return nil
 }
 
-func end(srv *server.Server, conns []*nats.Conn) {
+func end(srv *server.Server, booted <-chan struct{}, conns []*nats.Conn) {
 	for _, nc := range conns {
 		nc.Close()
 	}
 	if srv != nil {
+		<-booted
 		srv.Shutdown()
 		srv.WaitForShutdown()
 	}
