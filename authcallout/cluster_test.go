@@ -1,0 +1,87 @@
+package authcallout_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/statuswire/statuswire"
+	"github.com/statuswire/statuswire/authcallout"
+	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/internal/session"
+)
+
+// TestInAClusterEachCalloutAnswersItsOwnServer: with a queue group half of the
+// grants would be recorded in the process that has no link for them.
+func TestInAClusterEachCalloutAnswersItsOwnServer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts two servers")
+	}
+	dir := t.TempDir()
+	set, err := keys.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes := []string{freeAddress(t), freeAddress(t)}
+	nodes, failures := make([]*rig, len(routes)), make([]error, len(routes))
+	var starting sync.WaitGroup
+	for i, listen := range routes {
+		conf := string(statuswire.DefaultNATSConfig()) + fmt.Sprintf(
+			"\nserver_name: n%d\ncluster { name: c, listen: %q, no_advertise: true, routes: [ nats://%s ] }\n",
+			i, listen, strings.Join(routes, ", nats://"))
+		e, err := engine.New(engine.Options{Config: []byte(conf), Listen: "127.0.0.1:0", StoreDir: t.TempDir(), Keys: set, ReadyTimeout: 10 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes[i] = &rig{engine: e, keys: set, sessions: session.NewRegistry()}
+		starting.Go(func() {
+			failures[i] = e.Start(t.Context())
+		})
+		t.Cleanup(func() { stop(t, e.Stop) })
+	}
+	starting.Wait()
+	if err := errors.Join(failures...); err != nil {
+		t.Skipf("no cluster, so nothing to test: %v", err)
+	}
+	for _, n := range nodes {
+		if !n.engine.SealsCallouts() {
+			t.Error("requests leave the process and are not encrypted")
+		}
+		nc, err := n.engine.Connect(engine.PartCallout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		n.service = n.serve(t, nc, setup{opts: authcallout.Options{}})
+		defer stop(t, n.service.Stop)
+	}
+	// The other callout hears a request once the servers know its subscription.
+	fields := map[string]string{"auth_token": token(t, "alice", time.Hour)}
+	waitFor(t, "the servers to know both callouts", func() bool {
+		nodes[0].connect(t, session.Ask{}, fields)
+		nodes[1].connect(t, session.Ask{}, fields)
+		return nodes[0].service.Stats().Foreign > 0 && nodes[1].service.Stats().Foreign > 0
+	})
+	var clients sync.WaitGroup
+	for range 20 {
+		for _, n := range nodes {
+			clients.Go(func() {
+				l, err := n.dial(session.Ask{Join: "c1"}, fields)
+				if err != nil || l.said != "PONG" || l.jwt == "" {
+					t.Errorf("server says %q, %v, %v", l.said, l.denial, err)
+				}
+			})
+		}
+	}
+	clients.Wait()
+	for _, n := range nodes {
+		waitFor(t, "the other's requests to be passed over", func() bool { return n.service.Stats().Foreign >= 20 })
+		if s := n.service.Stats(); len(s.Denied) != 0 || s.Granted != s.Verdicts() {
+			t.Errorf("stats %+v: want grants only", s)
+		}
+	}
+}
