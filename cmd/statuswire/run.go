@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -62,14 +63,15 @@ func run(ctx context.Context, args []string, std streams) int {
 	if err != nil {
 		return fail(std, exitUsage, fmt.Errorf("%w (`statuswire --help` shows the commands)", err))
 	}
-	switch err := command.Run(); err.(type) {
-	case nil:
+	err = command.Run()
+	var usage *usageError
+	switch {
+	case err == nil:
 		return exitOK
-	case *usageError:
+	case errors.As(err, &usage):
 		return fail(std, exitUsage, err)
-	default:
-		return fail(std, exitFailed, err)
 	}
+	return fail(std, exitFailed, err)
 }
 
 // fail prints the error, each line of it as one of its own.
