@@ -118,7 +118,7 @@ func Errors() []ErrorInfo {
 		{"bad_priority", ErrBadPriority, "use low, normal, high or urgent, or leave it out"},
 		{"bad_id", ErrBadID, "use 1 to 128 printable ASCII characters"},
 		{"bad_reply", ErrBadReply, "publish with JetStream's `publish`, or with an inbox of your own; this one is only logged"},
-		{"header_not_allowed", ErrHeaderNotAllowed, "rename it; of `Nats-*` only `Nats-Msg-Id` may be set"},
+		{"header_not_allowed", ErrHeaderNotAllowed, "rename it: of `Nats-*` only `Nats-Msg-Id` may be set, `Status` and `Status-*` are reserved"},
 		{"bad_header", ErrBadHeader, "send each name as one word, each value as one line, `Nats-Msg-Id` once"},
 		{"too_many_headers", ErrTooManyHeaders, "stay within 32 headers and 4096 bytes"},
 		{"unavailable", ErrUnavailable, "publish again with the same id"},
