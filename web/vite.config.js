@@ -5,7 +5,7 @@ import { defineConfig } from "vite";
 export default defineConfig({
   base: "./",
   build: {
-    outDir: "dist/page",
+    outDir: "dist", // public/.gitkeep goes with it, so that the folder stays
     emptyOutDir: true,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },

@@ -1,4 +1,4 @@
-// Package web holds the page: built by Vite into dist/page, embedded here and
+// Package web holds the page: built by Vite into dist, embedded here and
 // served under headers that let it load nothing but itself. It stands on the
 // lowest floor and knows nothing of NATS: the page opens its own WebSocket.
 //
@@ -23,8 +23,8 @@ import (
 //go:embed all:dist
 var dist embed.FS
 
-// pageDir is where Vite builds to; it is missing until then.
-const pageDir = "dist/page"
+// pageDir is where Vite builds to; until then it holds nothing to serve.
+const pageDir = "dist"
 
 // contentSecurityPolicy lets the page load its own files and open a WebSocket,
 // and nothing else: no inline script or style, no frame, no form target.
@@ -87,7 +87,7 @@ func newHandler(page fs.FS) *handler {
 		return h
 	}
 	err := fs.WalkDir(page, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+		if err != nil || entry.IsDir() || strings.HasPrefix(path.Base(name), ".") {
 			return err
 		}
 		body, err := fs.ReadFile(page, name)

@@ -18,6 +18,7 @@ func builtPage() fs.FS {
 		"index.html":             {Data: []byte("<!doctype html><title>page</title>")},
 		"favicon.svg":            {Data: []byte("<svg/>")},
 		"assets/index-abc123.js": {Data: []byte("export {}")},
+		".gitkeep":               {Data: []byte("keep")},
 		"assets/index-abc123.css": {
 			Data: []byte("body{}"),
 		},
@@ -84,6 +85,7 @@ func TestWhatIsNoFileOfThePageIsRefused(t *testing.T) {
 		want              int
 	}{
 		{"an unknown path is not found", http.MethodGet, "/nothing", http.StatusNotFound},
+		{"a hidden file is not served", http.MethodGet, "/.gitkeep", http.StatusNotFound},
 		{"a folder is not listed", http.MethodGet, "/assets/", http.StatusNotFound},
 		{"a path cannot climb", http.MethodGet, "/assets/../../web.go", http.StatusNotFound},
 		{"nothing can be posted", http.MethodPost, "/", http.StatusMethodNotAllowed},
