@@ -338,12 +338,16 @@ func (b *browser) line() string {
 // answerPings does nothing but that, as a frozen tab does.
 func (b *browser) answerPings() {
 	for {
-		f, err := ws.ReadFrame(b.in)
-		if err != nil {
+		h, err := ws.ReadHeader(b.in)
+		if err != nil || h.Length > 125 {
 			return
 		}
-		if f.Header.OpCode == ws.OpPing {
-			_ = ws.WriteFrame(b.conn, ws.MaskFrame(ws.NewPongFrame(f.Payload)))
+		body := make([]byte, h.Length)
+		if _, err := io.ReadFull(b.in, body); err != nil {
+			return
+		}
+		if h.OpCode == ws.OpPing {
+			_ = ws.WriteFrame(b.conn, ws.MaskFrame(ws.NewPongFrame(body)))
 		}
 	}
 }

@@ -64,11 +64,10 @@ func (s *socket) readFrame() error {
 	}
 	s.wsState.fragmented = !h.Fin
 	for pos := int64(0); pos < h.Length; {
-		piece, err := s.await(1)
-		if err != nil {
+		if _, err := s.await(1); err != nil {
 			return err
 		}
-		piece, err = s.in.Peek(int(min(int64(s.in.Buffered()), h.Length-pos)))
+		piece, err := s.in.Peek(int(min(int64(s.in.Buffered()), h.Length-pos)))
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,8 @@ import (
 )
 
 // What ends a connection. The texts are those of nats-server, which clients know.
+//
+//lint:file-ignore ST1005 they go out as they are, with nats-server's capitals
 var (
 	ErrUnknownOperation   = errors.New("Unknown Protocol Operation")
 	ErrControlLineTooLong = errors.New("maximum control line exceeded")

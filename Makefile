@@ -1,0 +1,99 @@
+# Two commands set everything up: `make run` and `make test`. `make help` lists
+# the rest. What a target needs it installs or builds itself.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+BIN   := bin/statuswire
+TOOLS := $(CURDIR)/.tools/bin
+STAMP := .tools/stamp
+
+NATS_CLI_VERSION    := v0.5.0
+STATICCHECK_VERSION := v0.8.2
+
+GO_FILES  := $(shell git ls-files '*.go' 2>/dev/null) go.mod go.sum nats.conf statuswire.conf
+WEB_FILES := $(shell git ls-files web/src web/public 2>/dev/null) web/index.html web/vite.config.js web/tsconfig.json
+E2E_TAG   := e2e
+FUZZTIME  ?= 30s
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## the edge with its page and a demo conversation, all embedded
+	$(BIN) serve --demo --data data
+
+.PHONY: build
+build: $(BIN) ## bin/statuswire, page included
+
+$(BIN): $(GO_FILES) web/dist/index.html
+	go build -o $@ ./cmd/statuswire
+
+web/dist/index.html: $(WEB_FILES) $(STAMP)/web
+	cd web && npm run --silent build
+
+.PHONY: test
+test: lint test-go test-web test-e2e ## everything: lint, unit tests with the race detector, page, real clients
+	@echo "all tests passed"
+
+.PHONY: lint
+lint: $(TOOLS)/staticcheck $(STAMP)/web ## gofmt, go vet, staticcheck, tsc --strict
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not formatted, run gofmt -w on:"; echo "$$out"; exit 1; }
+	go vet ./...
+	go vet -tags $(E2E_TAG) ./test/...
+	$(TOOLS)/staticcheck ./...
+	$(TOOLS)/staticcheck -tags $(E2E_TAG) ./test/...
+	cd web && npm run --silent check
+
+.PHONY: test-go
+test-go: ## unit tests with the race detector; needs Go alone
+	go test -race -timeout 10m ./...
+
+.PHONY: test-web
+test-web: $(STAMP)/web ## the page's own tests
+	cd web && npm test --silent
+
+.PHONY: test-e2e
+test-e2e: build node-deps chromium $(TOOLS)/nats ## the built binary with real clients, Chromium and the nats CLI
+	STATUSWIRE_BIN=$(CURDIR)/$(BIN) NATS_CLI=$(TOOLS)/nats go test -tags $(E2E_TAG) -count=1 -timeout 10m ./test/...
+
+.PHONY: fuzz
+fuzz: ## fuzz every parser of untrusted bytes, FUZZTIME=30s each
+	@set -e; for pkg in $$(go list ./...); do \
+		for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+.PHONY: node-deps
+node-deps: $(STAMP)/web $(STAMP)/test-node $(STAMP)/test-page ## npm packages of the page and of the tests
+
+$(STAMP)/web: web/package-lock.json
+	cd web && npm ci --silent
+	@mkdir -p $(STAMP) && touch $@
+
+$(STAMP)/test-node: test/node/package-lock.json
+	cd test/node && npm ci --silent
+	@mkdir -p $(STAMP) && touch $@
+
+$(STAMP)/test-page: test/page/package-lock.json
+	cd test/page && npm ci --silent
+	@mkdir -p $(STAMP) && touch $@
+
+.PHONY: chromium
+chromium: ## Debian's Chromium, if there is none
+	@command -v chromium >/dev/null || { \
+		as=; test "$$(id -u)" = 0 || as=sudo; \
+		$$as apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+
+$(TOOLS)/nats:
+	GOBIN=$(TOOLS) go install github.com/nats-io/natscli/nats@$(NATS_CLI_VERSION)
+
+$(TOOLS)/staticcheck:
+	GOBIN=$(TOOLS) go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+
+.PHONY: clean
+clean: ## what was built; not the data
+	rm -rf bin .tools web/dist/assets web/dist/index.html

@@ -1,0 +1,213 @@
+package statuswire_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/statuswire/statuswire"
+
+// floors is the house: a package may import what stands on a lower floor, never
+// what stands on its own or above.
+var floors = map[string]int{
+	"cmd/statuswire": 5,
+	"config":         4,
+	"app":            3,
+
+	"gateway":     2,
+	"authcallout": 2,
+	"broadcaster": 2,
+	"edge":        2,
+	"admin":       2,
+
+	"internal/engine":                  1,
+	"internal/fanout":                  1,
+	"internal/session":                 1,
+	"internal/directory":               1,
+	"internal/directory/directorytest": 1,
+	"internal/directory/kv":            1,
+	"internal/identity":                1,
+	"internal/history":                 1,
+
+	"":                   0, // the shipped configuration files
+	"status":             0,
+	"web":                0,
+	"internal/natsproto": 0,
+	"internal/keys":      0,
+}
+
+// adapters may import the package of their own floor whose interface they fill.
+var adapters = map[string]string{
+	"internal/directory/kv":            "internal/directory",
+	"internal/directory/directorytest": "internal/directory",
+}
+
+// beside are packages that stand beside the house and may import all of it.
+var beside = []string{"bench", "test", "docs"}
+
+// forbidden are dependencies that a package, or all but one, must not have.
+var forbidden = []struct {
+	dependency string
+	holds      func(pkg string) bool
+}{
+	{"github.com/nats-io/nats-server/v2", func(pkg string) bool { return pkg == "status" || pkg == "broadcaster" }},
+	{"github.com/jackc/pgx/v5", func(pkg string) bool { return pkg == "status" || pkg == "broadcaster" }},
+}
+
+type goPackage struct {
+	ImportPath string
+	Doc        string
+	Imports    []string
+	Deps       []string
+	GoFiles    []string
+	Dir        string
+}
+
+// packages asks the go command, so that what is held here is what is built.
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Doc,Imports,Deps,GoFiles,Dir", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []goPackage
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// room is the package's path within the house; false for other modules'.
+func room(importPath string) (string, bool) {
+	if importPath == module {
+		return "", true
+	}
+	return strings.CutPrefix(importPath, module+"/")
+}
+
+func isBeside(name string) bool {
+	return slices.ContainsFunc(beside, func(b string) bool { return name == b || strings.HasPrefix(name, b+"/") })
+}
+
+// TestHouse holds what CONTRIBUTING.md and docs/architecture.md say of the packages.
+func TestHouse(t *testing.T) {
+	all := packages(t)
+	for _, rule := range []struct {
+		name string
+		hold func(*testing.T, []goPackage)
+	}{
+		{"imports go down only", testImportsGoDownOnly},
+		{"every floor has its packages", testEveryFloorHasItsPackage},
+		{"every package says what it is for", testEveryPackageSaysWhatItIsFor},
+		{"nobody has a forbidden dependency", testForbiddenDependencies},
+		{"files stay small", testFilesStaySmall},
+		{"there is no init function", testNoInit},
+	} {
+		t.Run(rule.name, func(t *testing.T) { rule.hold(t, all) })
+	}
+}
+
+func testImportsGoDownOnly(t *testing.T, all []goPackage) {
+	for _, p := range all {
+		name, _ := room(p.ImportPath)
+		if isBeside(name) {
+			continue
+		}
+		floor, known := floors[name]
+		if !known {
+			t.Errorf("package %q has no floor: give it one in house_test.go and in docs/architecture.md", name)
+			continue
+		}
+		for _, imported := range p.Imports {
+			other, ours := room(imported)
+			if !ours || adapters[name] == other {
+				continue
+			}
+			if isBeside(other) || floors[other] >= floor {
+				t.Errorf("%s (floor %d) imports %s (floor %d)", name, floor, other, floors[other])
+			}
+		}
+	}
+}
+
+func testEveryFloorHasItsPackage(t *testing.T, all []goPackage) {
+	var have []string
+	for _, p := range all {
+		name, _ := room(p.ImportPath)
+		have = append(have, name)
+	}
+	for name := range floors {
+		if !slices.Contains(have, name) {
+			t.Errorf("house_test.go names the package %q, which does not exist", name)
+		}
+	}
+}
+
+func testEveryPackageSaysWhatItIsFor(t *testing.T, all []goPackage) {
+	for _, p := range all {
+		if len(p.GoFiles) > 0 && p.Doc == "" {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}
+
+func testForbiddenDependencies(t *testing.T, all []goPackage) {
+	for _, p := range all {
+		name, _ := room(p.ImportPath)
+		for _, f := range forbidden {
+			if !f.holds(name) {
+				continue
+			}
+			for _, dep := range p.Deps {
+				if dep == f.dependency || strings.HasPrefix(dep, f.dependency+"/") {
+					t.Errorf("%s depends on %s", name, dep)
+				}
+			}
+		}
+	}
+}
+
+// maxFileLines is where a file has stopped being about one thing.
+const maxFileLines = 450
+
+func testFilesStaySmall(t *testing.T, all []goPackage) {
+	for _, p := range all {
+		for _, f := range p.GoFiles {
+			b, err := os.ReadFile(filepath.Join(p.Dir, f))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(b), "\n"); n > maxFileLines {
+				t.Errorf("%s has %d lines", filepath.Join(p.Dir, f), n)
+			}
+		}
+	}
+}
+
+func testNoInit(t *testing.T, all []goPackage) {
+	for _, p := range all {
+		for _, f := range p.GoFiles {
+			b, err := os.ReadFile(filepath.Join(p.Dir, f))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(b), "\nfunc init()") {
+				t.Errorf("%s has an init function", filepath.Join(p.Dir, f))
+			}
+		}
+	}
+}
