@@ -1,0 +1,4 @@
+// Package test runs the built program as its users do: the binary, the public
+// clients, the nats command line, the page in a browser. It imports nothing of the
+// house; ports and addresses come from DIR/endpoints.json.
+package test
