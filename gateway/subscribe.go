@@ -180,6 +180,11 @@ func (s *socket) takeGrant() bool {
 		return false
 	}
 	s.grant = g
+	if g.Filters() {
+		s.filter.Store(g)
+	} else {
+		s.filter.Store(nil)
+	}
 	for _, sub := range s.subs {
 		if !s.grant.CanSubscribe(sub.subject, sub.queue) {
 			lost = append(lost, sub)
@@ -196,6 +201,9 @@ func (s *socket) takeGrant() bool {
 
 // Deliver implements fanout.Receiver.
 func (sub *localSub) Deliver(m *fanout.Message, up *fanout.Subscription) {
+	if g := sub.socket.filter.Load(); g != nil && !g.CanReceive(m.Subject, sub.queue) {
+		return
+	}
 	frame := m.Encoded(up.SID, sub.socket.variant, encodeMessage)
 	if sub.socket.out.deliver(sub, frame) {
 		sub.socket.drop(sub)

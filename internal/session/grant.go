@@ -62,6 +62,14 @@ func ParseGrant(userJWT string) (*Grant, error) {
 // "", as nats-server does with the same JWT.
 func (g *Grant) CanSubscribe(subject, queue string) bool { return g.sub.subscribe(subject, queue) }
 
+// Filters is true when a subscription that is allowed may still reach over
+// subjects that the grant denies: then CanReceive decides on each message.
+func (g *Grant) Filters() bool { return g.sub.deny != nil }
+
+// CanReceive decides on the delivery of a message on subject to a subscription,
+// in queue group queue unless it is "", as nats-server does with the same JWT.
+func (g *Grant) CanReceive(subject, queue string) bool { return g.sub.receive(subject, queue) }
+
 // CanPublish decides on a PUB to subject, as nats-server does with the same JWT.
 func (g *Grant) CanPublish(subject string) bool { return g.pub.publish(subject) }
 

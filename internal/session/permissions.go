@@ -67,13 +67,17 @@ func (p permissions) subscribe(subject, queue string) bool {
 			return false
 		}
 	}
-	if p.deny != nil {
-		m := match(p.deny, subject, queue)
-		if m.plain || queue != "" && m.sameQueue {
-			return false
-		}
+	return p.receive(subject, queue)
+}
+
+// receive decides on the delivery of a message on subject to a subscription that
+// was allowed: a wildcard reaches over what a deny list takes out.
+func (p permissions) receive(subject, queue string) bool {
+	if p.deny == nil {
+		return true
 	}
-	return true
+	m := match(p.deny, subject, queue)
+	return !m.plain && (queue == "" || !m.sameQueue)
 }
 
 // matched says which kinds of entry cover a subject.
