@@ -67,7 +67,7 @@ func (d *Directory) Start(ctx context.Context) error {
 
 	js, err := jetstream.New(d.nc,
 		jetstream.WithPublishAsyncMaxPending(2*d.opts.ImportWindow),
-		jetstream.WithPublishAsyncTimeout(d.opts.WriteTimeout))
+		jetstream.WithPublishAsyncTimeout(2*ackTimeout))
 	if err != nil {
 		return fmt.Errorf("directory: %w", err)
 	}

@@ -68,7 +68,7 @@ func (d *Directory) importWave(ctx context.Context, list []directory.Conversatio
 		case err == nil:
 			revision = max(revision, sequence)
 			outcomes[f.index].Result = f.result
-		case conflict(err):
+		case conflict(err) || passing(err) && ctx.Err() == nil:
 			again = append(again, f.index)
 		default:
 			outcomes[f.index].Err = unavailable(err)
@@ -95,7 +95,8 @@ func (d *Directory) importWave(ctx context.Context, list []directory.Conversatio
 	for _, f := range flying {
 		land(f)
 	}
-	// The view may be behind what it was decided on: one by one, with retries.
+	// The view may be behind what it was decided on, or the stream had no leader:
+	// one by one, with retries.
 	for _, i := range again {
 		var result directory.Result
 		_, err := d.edit(ctx, list[i].ID, func(e *entry) (what decision, err error) {

@@ -24,7 +24,7 @@ type Options struct {
 	// ImportWindow is how many writes of an import are under way at once. Default 512.
 	ImportWindow int
 	// Heartbeat is how often an idle watch must show life; after two that are
-	// missing it counts as broken. Default 2s, at least 500ms.
+	// missing it counts as broken. Default 1s, at least 500ms.
 	Heartbeat time.Duration
 	// Logger takes broken entries and broken watches. Default: discard.
 	Logger *slog.Logger
@@ -38,7 +38,7 @@ func DefaultOptions() Options {
 		WriteTimeout: 10 * time.Second,
 		MaxAttempts:  16,
 		ImportWindow: 512,
-		Heartbeat:    2 * time.Second,
+		Heartbeat:    time.Second,
 		Logger:       slog.New(slog.DiscardHandler),
 	}
 }

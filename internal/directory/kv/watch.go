@@ -18,6 +18,7 @@ const (
 	pullMessages   = 1024
 	pullExpiry     = 30 * time.Second
 	consumerLinger = time.Minute // the server forgets a consumer that nobody reads
+	openTimeout    = 2 * time.Second
 	deleteTimeout  = time.Second
 )
 
@@ -42,6 +43,9 @@ func (d *Directory) openWatch(ctx context.Context) (*watch, error) {
 	d.mu.Lock()
 	d.missed = nil
 	d.mu.Unlock()
+	// While a cluster elects, requests are not answered at all: give up soon.
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
 	// The state first: what is stored by now the consumer will deliver.
 	stream, err := d.js.Stream(ctx, d.stream)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 	"github.com/statuswire/statuswire/internal/directory"
 	"github.com/statuswire/statuswire/status"
 )
@@ -20,6 +21,11 @@ const (
 	// catchUp is how long after a conflict the view may take to show what was
 	// in the way; then the write is tried again all the same.
 	catchUp = 200 * time.Millisecond
+	// ackTimeout is how long one attempt waits for the bucket's acknowledgement.
+	ackTimeout = 2 * time.Second
+	// duplicateInFlight is what a clustered stream answers while the first
+	// message of an id is not yet stored (JSStreamDuplicateMessageConflict).
+	duplicateInFlight = 10158
 	// seen is how long the view may take to show our own write before the watch
 	// counts as broken.
 	seen = 2 * time.Second
@@ -133,10 +139,10 @@ func (d *Directory) edit(ctx context.Context, id status.ConversationID, decide f
 		if err != nil {
 			return directory.Conversation{}, err
 		}
-		ack, err := d.js.PublishMsg(ctx, msg)
+		revision, err := d.store(ctx, msg)
 		switch {
 		case err == nil:
-			return what.next, d.shown(ctx, ack.Sequence)
+			return what.next, d.shown(ctx, revision)
 		case conflict(err):
 			d.catchUp(ctx, id, e)
 		default:
@@ -147,6 +153,42 @@ func (d *Directory) edit(ctx context.Context, id status.ConversationID, decide f
 		}
 	}
 	return directory.Conversation{}, fmt.Errorf("%w: %q", directory.ErrConflict, id)
+}
+
+// store publishes until the bucket acknowledges or refuses, or ctx ends. Sending
+// again is safe: the stream remembers message ids for two minutes, before it
+// looks at the expected revision, and answers a second one with the sequence of
+// the first.
+func (d *Directory) store(ctx context.Context, msg *nats.Msg) (revision uint64, err error) {
+	msg.Header.Set(jetstream.MsgIDHeader, nuid.Next())
+	for {
+		attempt, cancel := context.WithTimeout(ctx, ackTimeout)
+		ack, err := d.js.PublishMsg(attempt, msg)
+		cancel()
+		if err == nil {
+			return ack.Sequence, nil
+		}
+		if ctx.Err() != nil || !passing(err) {
+			return 0, err
+		}
+		select {
+		case <-time.After(firstRetry):
+		case <-ctx.Done():
+			return 0, err
+		}
+	}
+}
+
+// passing tells whether a write may work in a moment: the stream has no leader,
+// the leader has just gone, or the first attempt is still on its way.
+func passing(err error) bool {
+	for _, e := range []error{context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, jetstream.ErrNoStreamResponse, jetstream.ErrAsyncPublishTimeout} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.Code == 503 || api.ErrorCode == duplicateInFlight)
 }
 
 // expected is the revision that a write is decided on. The marker of a deletion
