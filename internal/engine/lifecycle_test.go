@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/statuswire/statuswire/internal/engine"
@@ -194,6 +196,55 @@ func TestServerLinesGoToTheLoggerWithoutNotices(t *testing.T) {
 	}
 	if strings.Contains(text, "Server is ready") {
 		t.Errorf("notices at level Info:\n%s", text)
+	}
+}
+
+func TestTheLogHasNoTokenAndNoLineForADeniedLogin(t *testing.T) {
+	var out lockedBuffer
+	opts := options(t)
+	opts.Logger = slog.New(slog.NewTextHandler(&out, nil))
+	e := start(t, opts)
+	callout := connect(t, e, engine.PartCallout)
+	if _, err := callout.Subscribe("$SYS.REQ.USER.AUTH", func(m *nats.Msg) { m.Respond(nil) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := callout.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	const token = "c2VjcmV0LXRva2Vu"
+	for _, login := range []nats.Option{nats.Token(token), nats.UserInfo("alice", token)} {
+		if _, err := nats.Connect(e.ClientURL(), login); !errors.Is(err, nats.ErrAuthorization) {
+			t.Errorf("login: %v", err)
+		}
+	}
+	if text := out.String(); text != "" {
+		t.Errorf("denied logins fill the log:\n%s", text)
+	}
+	for _, garbage := range []string{"CONNCT ", "", "PUB "} {
+		conn, _, err := e.DialLink(browser)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go io.WriteString(conn, garbage+`{"auth_token":"`+token+"\"}\r\n") // ends with the write or the link
+		io.ReadAll(conn)
+		conn.Close()
+	}
+	nc := connect(t, e, engine.PartEdge)
+	nc.Publish("edge.forbidden", nil)
+	nc.Flush()
+	stop(t, e)
+
+	text := out.String()
+	if strings.Contains(text, token) {
+		t.Errorf("the log shows a token:\n%s", text)
+	}
+	for _, want := range []string{"Client parser ERROR", "Publish Violation"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the log has no %q:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "level=ERROR") {
+		t.Errorf("what a client does wrong is no error of ours:\n%s", text)
 	}
 }
 
