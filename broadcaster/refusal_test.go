@@ -233,3 +233,20 @@ func TestTooManyPendingAreRefusedNotDropped(t *testing.T) {
 		t.Errorf("%d stored, %d overloaded", stored, overloaded)
 	}
 }
+
+func TestOneInboxForManyPublishesGetsEveryRefusal(t *testing.T) {
+	h := open(t)
+	nc := h.service(t)
+	inbox := nc.NewInbox()
+	answers, err := nc.SubscribeSync(inbox)
+	check(t, err)
+	const n = 100
+	for range n {
+		check(t, nc.PublishRequest("status.c1.engine", inbox, []byte(`{"text":7}`)))
+	}
+	for i := range n {
+		if _, err := answers.NextMsg(10 * time.Second); err != nil {
+			t.Fatalf("%d of %d refusals arrived: %v", i, n, err)
+		}
+	}
+}

@@ -71,7 +71,11 @@ var uses = map[string]struct{ publish, subscribe []use }{
 		},
 	},
 	"BROADCASTER_KEY": {
-		publish: []use{{"ingest.*.*", "ingest.c1.engine"}},
+		publish: []use{
+			{"ingest.*.*", "ingest.c1.engine"},
+			{"_INBOX.>", "_INBOX.abc.1"},
+			{"_R_.>", "_R_.abc.1"},
+		},
 		subscribe: []use{
 			{"submit.*.*", "status.c1.engine"}, // by the mapping
 			{"_INBOX_broadcaster.>", "_INBOX_broadcaster.abc.1"},
@@ -382,7 +386,7 @@ func TestNATSConfDeniesEachUserWhatIsOthers(t *testing.T) {
 			subscribe: []string{">", "submit.*.*", "_INBOX.>", "audit.>"},
 		},
 		"BROADCASTER_KEY": {
-			publish:   []string{"status.c1.engine", "submit.c1.engine", "edge.c1.join.alice", "audit.connect.denied", "$JS.API.INFO", "_INBOX.abc.1"},
+			publish:   []string{"status.c1.engine", "submit.c1.engine", "edge.c1.join.alice", "audit.connect.denied", "$JS.API.INFO", "_INBOX_gateway.abc.1"},
 			subscribe: []string{">", "status.*.*", "ingest.*.*", "_INBOX.>", "edge.*.*"},
 		},
 		"EDGE_KEY": {
@@ -482,7 +486,8 @@ func TestResponsesAreCountedWhereOneIsEnough(t *testing.T) {
 	}{
 		{"EDGE_KEY", "edge.*.*", "edge.c1.history", 3},
 		{"ADMIN_KEY", "admin.>", "admin.conversation.list", 3},
-		{"BROADCASTER_KEY", "submit.*.*", "status.c1.engine", 1},
+		{"BROADCASTER_KEY", "submit.*.*", "status.c1.engine", 3},
+		{"PRESENCE_KEY", "presence.node.*", "presence.node.snapshot", 1},
 	} {
 		t.Run(c.user, func(t *testing.T) {
 			nc, _ := w.as(t, c.user)
