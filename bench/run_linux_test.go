@@ -1,0 +1,62 @@
+package bench_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/statuswire/statuswire/bench"
+)
+
+// TestMain lets the test program be the servers, as cmd/deliver does.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		if err := bench.Serve(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func TestEveryServerIsMeasuredAndLosesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the binary and takes some seconds")
+	}
+	binary := filepath.Join(t.TempDir(), "statuswire")
+	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/statuswire").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []bench.Row{
+		{Name: "one subject", Sockets: 12, Subjects: 1, Rate: 100},
+		{Name: "a subject each", Sockets: 12, Subjects: 12, Rate: 200},
+	} {
+		t.Run(row.Name, func(t *testing.T) {
+			report, err := bench.Run(t.Context(), bench.Options{
+				Row: row, Statuswire: binary, Self: self,
+				Duration: 200 * time.Millisecond, WarmUp: 100 * time.Millisecond, Rounds: 2, Log: t.Output(),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range report.Servers {
+				if len(s.Rounds) != 2 || s.Rounds[0].PerDelivery <= 0 || s.Rounds[0].P50 <= 0 || s.Bytes < 250 {
+					t.Errorf("%+v", s)
+				}
+			}
+			var text strings.Builder
+			if err := report.Print(&text); err != nil || strings.Count(text.String(), "\n| ") != 4 {
+				t.Errorf("%v: %s", err, text.String())
+			}
+		})
+	}
+}

@@ -1,0 +1,16 @@
+//go:build !linux
+
+package bench
+
+import (
+	"context"
+	"errors"
+)
+
+var errLinuxOnly = errors.New("the benchmark runs on Linux only: it reads another process's CPU clock, and epoll")
+
+// Run is for Linux only.
+func Run(context.Context, Options) (Report, error) { return Report{}, errLinuxOnly }
+
+// Serve is for Linux only.
+func Serve([]string) error { return errLinuxOnly }

@@ -1,0 +1,158 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/statuswire/statuswire/app"
+	"github.com/statuswire/statuswire/internal/directory"
+	"github.com/statuswire/statuswire/internal/identity"
+	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/status"
+)
+
+// statuswireServer is the binary with its defaults, an empty data folder, and the
+// service's connection with its key.
+type statuswireServer struct {
+	child     *process
+	dir       string
+	binary    string
+	subjects  int
+	endpoints app.Endpoints
+	nc        *nats.Conn
+	js        jetstream.JetStream
+	refused   atomic.Pointer[error] // the first that was not acknowledged
+}
+
+// maxUnacknowledged is how many statuses may be on their way to the stream.
+const maxUnacknowledged = 4096
+
+func startStatuswire(ctx context.Context, opts Options, dir string) (_ *statuswireServer, err error) {
+	p, err := start(opts.Log, opts.Statuswire, "serve", "--data", dir, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &statuswireServer{child: p, dir: dir, binary: opts.Statuswire, subjects: opts.Row.Subjects}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	for line := ""; line != "ready"; {
+		if line, err = p.line(); err != nil {
+			return nil, err
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(dir, app.EndpointsFile))
+	if err != nil {
+		return nil, err
+	}
+	if err = json.Unmarshal(text, &s.endpoints); err != nil {
+		return nil, err
+	}
+	if err = s.makeConversations(ctx, opts.Row); err != nil {
+		return nil, err
+	}
+	return s, s.connect()
+}
+
+// makeConversations makes one for each subject; its sockets' users are members.
+func (s *statuswireServer) makeConversations(ctx context.Context, row Row) error {
+	var lines bytes.Buffer
+	out := json.NewEncoder(&lines)
+	for c := range row.Subjects {
+		var members []status.UserID
+		for i := c; i < row.Sockets; i += row.Subjects {
+			if u := status.UserID(userOf(i)); !slices.Contains(members, u) {
+				members = append(members, u)
+			}
+		}
+		if err := out.Encode(directory.Conversation{ID: status.ConversationID(conversationOf(c)), Owner: "owner", Members: members}); err != nil {
+			return err
+		}
+	}
+	file := filepath.Join(s.dir, "conversations.jsonl")
+	if err := os.WriteFile(file, lines.Bytes(), 0o600); err != nil {
+		return err
+	}
+	return run(ctx, s.binary, "conversation", "import", "--data", s.dir, file)
+}
+
+// connect is the service.
+func (s *statuswireServer) connect() error {
+	login, err := nats.NkeyOptionFromSeed(filepath.Join(s.dir, "keys", "service.nk"))
+	if err != nil {
+		return err
+	}
+	if s.nc, err = nats.Connect(s.endpoints.NATS, login); err != nil {
+		return err
+	}
+	s.js, err = jetstream.New(s.nc,
+		jetstream.WithPublishAsyncMaxPending(maxUnacknowledged),
+		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) {
+			err = fmt.Errorf("a status on %s was not acknowledged: %w", m.Subject, err)
+			s.refused.CompareAndSwap(nil, &err)
+		}))
+	return err
+}
+
+func (s *statuswireServer) process() *process { return s.child }
+
+func (s *statuswireServer) open(ctx context.Context, row Row, begun time.Time) (*crowd, error) {
+	secret, err := keys.ReadTokenSecret(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	tokens := map[string]string{}
+	for i := range row.Sockets {
+		user := userOf(i)
+		if tokens[user] != "" {
+			continue
+		}
+		if tokens[user], err = identity.Issue(secret, status.UserID(user), 24*time.Hour, time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	return openCrowd(ctx, strings.TrimPrefix(s.endpoints.WS, "ws://"), row, begun, func(i int) []byte {
+		return hello(fmt.Sprintf(`"auth_token":%q`, tokens[userOf(i)]), row, i)
+	})
+}
+
+func (s *statuswireServer) publish(number int, payload []byte) error {
+	_, err := s.js.PublishAsync(subjectOf(number%s.subjects), payload, jetstream.WithStallWait(10*time.Second))
+	return err
+}
+
+// flush waits for the acknowledgements.
+func (s *statuswireServer) flush(ctx context.Context) error {
+	select {
+	case <-s.js.PublishAsyncComplete():
+	case <-ctx.Done():
+		return fmt.Errorf("%d statuses are not acknowledged: %w", s.js.PublishAsyncPending(), ctx.Err())
+	}
+	if err := s.refused.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (s *statuswireServer) close() {
+	if s.nc != nil {
+		s.nc.Close()
+	}
+	s.child.stop()
+}
+
+var errOutOfTime = errors.New("the server is too slow for this rate")
