@@ -30,7 +30,7 @@ func TestInAClusterEachCalloutAnswersItsOwnServer(t *testing.T) {
 	nodes, failures := make([]*rig, len(routes)), make([]error, len(routes))
 	var starting sync.WaitGroup
 	for i, listen := range routes {
-		conf := string(statuswire.DefaultNATSConfig()) + fmt.Sprintf(
+		conf := patient(string(statuswire.DefaultNATSConfig())) + fmt.Sprintf(
 			"\nserver_name: n%d\ncluster { name: c, listen: %q, no_advertise: true, routes: [ nats://%s ] }\n",
 			i, listen, strings.Join(routes, ", nats://"))
 		e, err := engine.New(engine.Options{Config: []byte(conf), Listen: "127.0.0.1:0", StoreDir: t.TempDir(), Keys: set, ReadyTimeout: 10 * time.Second})

@@ -79,6 +79,10 @@ func (s *Service) handle(ctx context.Context, j job) {
 	}()
 	ctx, cancel := context.WithDeadline(ctx, j.arrived.Add(s.opts.Timeout))
 	defer cancel()
+	if err := ctx.Err(); err != nil { // it waited too long in the queue: nothing more is spent on it
+		s.turnAway(j, err)
+		return
+	}
 	token, sender, err := s.open(j.msg)
 	if err == nil {
 		_, err = s.peek(token)
@@ -100,10 +104,7 @@ func (s *Service) handle(ctx context.Context, j job) {
 
 // reply decides, leaves the verdict for the gateway, and only then answers.
 func (s *Service) reply(ctx context.Context, j job, req *jwt.AuthorizationRequestClaims) {
-	g, err := grant{}, ctx.Err() // it may have waited too long in the queue
-	if err == nil {
-		g, err = s.decide(ctx, req)
-	}
+	g, err := s.decide(ctx, req)
 	v := Verdict{Key: linkKey(req), Address: req.ClientInformation.Host, User: g.user}
 	var userJWT string
 	if err == nil {

@@ -56,7 +56,7 @@ func TestAFullQueueDeniesAtOnceAndNotFinally(t *testing.T) {
 	if l.said != violation || l.denial == nil || l.denial.Final || l.denial.Reason != "too many connect at the moment: try again" {
 		t.Errorf("server says %q, %+v", l.said, l.denial)
 	}
-	if l.took > 500*time.Millisecond {
+	if l.took > soon {
 		t.Errorf("denied after %v, want at once", l.took)
 	}
 	close(g.open)
@@ -78,8 +78,8 @@ func TestTimeInTheQueueCounts(t *testing.T) {
 	for range 5 {
 		clients.Go(func() {
 			l, err := r.dial(session.Ask{Join: "c1"}, fields)
-			if err != nil || l.denial == nil || l.denial.Final || l.took > time.Second {
-				t.Errorf("%v, denial %v after %v: want a passing one within a second", err, l.denial, l.took)
+			if err != nil || l.denial == nil || l.denial.Final || l.took > soon {
+				t.Errorf("%v, denial %v after %v: want a passing one, soon", err, l.denial, l.took)
 			}
 		})
 	}

@@ -56,7 +56,7 @@ func startEngine(tb testing.TB, s setup) (*engine.Engine, *keys.Set) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	conf := string(statuswire.DefaultNATSConfig())
+	conf := patient(string(statuswire.DefaultNATSConfig()))
 	if s.sealed {
 		xkey, err := set.XKey.PublicKey()
 		if err != nil {
@@ -93,6 +93,19 @@ func start(tb testing.TB, s setup) *rig {
 	return r
 }
 
+// On a busy machine two seconds are little. The server of the tests waits
+// serverTimeout for the callout, which takes calloutTimeout unless a test says
+// otherwise; what has to be at once is done within soon.
+const (
+	serverTimeout  = 60 * time.Second
+	calloutTimeout = 45 * time.Second
+	soon           = 30 * time.Second
+)
+
+func patient(natsConf string) string {
+	return strings.Replace(natsConf, "  timeout: 2\n", fmt.Sprintf("  timeout: %d\n", int(serverTimeout.Seconds())), 1)
+}
+
 // serve starts a callout service on nc.
 func (r *rig) serve(tb testing.TB, nc *nats.Conn, s setup) *authcallout.Service {
 	tb.Helper()
@@ -101,6 +114,9 @@ func (r *rig) serve(tb testing.TB, nc *nats.Conn, s setup) *authcallout.Service 
 	}
 	if s.directory == nil {
 		s.directory = conversations{}
+	}
+	if s.opts.Timeout == 0 {
+		s.opts.Timeout = calloutTimeout
 	}
 	deps := authcallout.Deps{
 		ServerID: r.engine.ServerID(), Issuer: r.keys.Issuer, Sessions: r.sessions,
@@ -131,7 +147,7 @@ func verifier(tb testing.TB) authcallout.Verifier {
 
 func stop(tb testing.TB, stop func(context.Context) error) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
 	if err := stop(ctx); err != nil {
 		tb.Error(err)
@@ -254,7 +270,7 @@ func converse(conn net.Conn, fields map[string]string, commands []string) ([]str
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(serverTimeout + soon)); err != nil {
 		return nil, err
 	}
 	defer conn.Close()
@@ -332,9 +348,9 @@ func (v *verdicts) all() []authcallout.Verdict {
 // waitFor waits until the condition holds.
 func waitFor(tb testing.TB, what string, condition func() bool) {
 	tb.Helper()
-	for end := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(soon); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			tb.Fatalf("waited 10 s for %s", what)
+			tb.Fatalf("waited %v for %s", soon, what)
 		}
 	}
 }

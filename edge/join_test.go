@@ -58,7 +58,7 @@ func TestJoinAnswersCategoriesLimitsAndSnapshot(t *testing.T) {
 
 func TestJoinOfAConversationWithoutStatuses(t *testing.T) {
 	r := start(t, setup{})
-	m, err := r.gateway.Request(status.EdgeSubjectAs("c2", status.EdgeJoin, "carol@example.com"), nil, 5*time.Second)
+	m, err := r.gateway.Request(status.EdgeSubjectAs("c2", status.EdgeJoin, "carol@example.com"), nil, soon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func BenchmarkJoin(b *testing.B) {
 	subject := status.EdgeSubjectAs("c1", status.EdgeJoin, "alice")
 	b.ReportAllocs()
 	for b.Loop() {
-		m, err := r.gateway.Request(subject, nil, 5*time.Second)
+		m, err := r.gateway.Request(subject, nil, soon)
 		if err != nil || !json.Valid(m.Data) {
 			b.Fatal(err)
 		}

@@ -21,6 +21,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// soon bounds what a test waits for.
+const soon = 30 * time.Second
+
 // rig is a real server with the edge, a directory and the stream, as app wires them.
 type rig struct {
 	engine    *engine.Engine
@@ -90,6 +93,9 @@ func (r *rig) startEdge(tb testing.TB, s setup) {
 	if deps.History == nil {
 		deps.History = history.NewReader(nc)
 	}
+	if s.opts.Timeout == 0 {
+		s.opts.Timeout = soon // two seconds are little on a busy machine
+	}
 	var err error
 	if r.service, err = edge.New(nc, deps, s.opts); err != nil {
 		tb.Fatal(err)
@@ -126,7 +132,7 @@ func (r *rig) dialOperator(tb testing.TB) *nats.Conn {
 
 func stop(tb testing.TB, stop func(context.Context) error) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
 	if err := stop(ctx); err != nil {
 		tb.Error(err)
@@ -136,7 +142,7 @@ func stop(tb testing.TB, stop func(context.Context) error) {
 // ingest stores one status as the broadcaster does, and returns its sequence.
 func (r *rig) ingest(tb testing.TB, c status.ConversationID, cat status.Category, data string) uint64 {
 	tb.Helper()
-	m, err := r.store.Request(status.IngestSubject(c, cat), []byte(data), 5*time.Second)
+	m, err := r.store.Request(status.IngestSubject(c, cat), []byte(data), soon)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -153,7 +159,7 @@ func (r *rig) ingest(tb testing.TB, c status.ConversationID, cat status.Category
 // ask sends a request and returns the answer, taken apart.
 func ask(tb testing.TB, nc *nats.Conn, subject string) (edge.Welcome, *status.Error, nats.Header) {
 	tb.Helper()
-	w, refusal, header, err := request(nc, subject, 5*time.Second)
+	w, refusal, header, err := request(nc, subject, soon)
 	if err != nil {
 		tb.Fatalf("%s: %v", subject, err)
 	}

@@ -81,7 +81,7 @@ func TestRequestsAreAnsweredAtTheSameTimeUpToABound(t *testing.T) {
 	answers := make(chan error, 3)
 	wait := func() {
 		waiting.Go(func() {
-			m, err := r.operator.Request("edge.c1.join", nil, 5*time.Second)
+			m, err := r.operator.Request("edge.c1.join", nil, soon)
 			if err == nil && m.Header.Get(micro.ErrorHeader) != "" {
 				err = errors.New(m.Header.Get(micro.ErrorHeader))
 			}
@@ -124,7 +124,7 @@ func TestStopAnswersWhoWaits(t *testing.T) {
 	r := start(t, setup{history: g})
 	answer := make(chan error, 1)
 	go func() { // ends when the gate opens
-		_, refusal, _, err := request(r.operator, "edge.c1.join", 10*time.Second)
+		_, refusal, _, err := request(r.operator, "edge.c1.join", soon)
 		if refusal != nil {
 			err = refusal
 		}
@@ -145,7 +145,7 @@ func TestStopAnswersWhoWaits(t *testing.T) {
 	if err := <-answer; err != nil {
 		t.Errorf("who waited: %v", err)
 	}
-	if _, err := r.operator.Request("edge.c1.join", nil, time.Second); !errors.Is(err, nats.ErrNoResponders) {
+	if _, err := r.operator.Request("edge.c1.join", nil, soon); !errors.Is(err, nats.ErrNoResponders) {
 		t.Errorf("after Stop: %v, want no responders", err)
 	}
 	if err := r.service.Stop(context.Background()); err != nil {
@@ -161,7 +161,7 @@ func TestStopWithoutTimeRefusesWhoWaits(t *testing.T) {
 	r := start(t, setup{history: g})
 	answer := make(chan *status.Error, 1)
 	go func() { // ends with the refusal
-		_, refusal, _, err := request(r.operator, "edge.c1.join", 10*time.Second)
+		_, refusal, _, err := request(r.operator, "edge.c1.join", soon)
 		if err != nil {
 			t.Error(err)
 		}
@@ -181,7 +181,7 @@ func TestStopWithoutTimeRefusesWhoWaits(t *testing.T) {
 func TestItIsAMicroService(t *testing.T) {
 	r := start(t, setup{})
 	ask(t, r.operator, "edge.c1.join")
-	m, err := r.operator.Request("$SRV.STATS.edge", nil, 5*time.Second)
+	m, err := r.operator.Request("$SRV.STATS.edge", nil, soon)
 	if err != nil {
 		t.Fatal(err)
 	}
