@@ -10,7 +10,7 @@ import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
 
 function required(name) {
   const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set: run these tests by \`go test ./test\`, which starts a server`);
+  if (!value) throw new Error(`${name} is not set: run these tests by \`make test-e2e\`, which starts a server`);
   return value;
 }
 

@@ -13,7 +13,7 @@ const quiet = [
 ];
 
 export const http = process.env.STATUSWIRE_HTTP;
-if (!http) throw new Error("STATUSWIRE_HTTP is not set: run these tests by `go test ./test`, which starts a server");
+if (!http) throw new Error("STATUSWIRE_HTTP is not set: run these tests by `make test-e2e`, which starts a server");
 
 export const launch = () => chromium.launch({ executablePath, headless: true, args: quiet });
 
