@@ -88,6 +88,9 @@ func (c Conversation) Validate() error {
 	if _, err := status.ParseUserID(string(c.Owner)); err != nil {
 		return fmt.Errorf("%w: owner of %q: %w", ErrInvalid, c.ID, err)
 	}
+	if year := c.Created.UTC().Year(); year < 1 || year > 9999 {
+		return fmt.Errorf("%w: %q was created in the year %d, which RFC 3339 cannot write", ErrInvalid, c.ID, year)
+	}
 	if err := c.validateMembers(); err != nil {
 		return fmt.Errorf("%w: members of %q: %w", ErrInvalid, c.ID, err)
 	}

@@ -47,6 +47,7 @@ func TestValidate(t *testing.T) {
 		{"a bad category", directory.Conversation{ID: "c1", Owner: "alice", Categories: []status.Category{"Render"}}, `bad category "Render"`},
 		{"a default category", directory.Conversation{ID: "c1", Owner: "alice", Categories: []status.Category{"engine"}}, `"engine" is a default category`},
 		{"a category twice", directory.Conversation{ID: "c1", Owner: "alice", Categories: []status.Category{"render", "render"}}, `"render" is there twice`},
+		{"created in the year 10,000 of UTC", directory.Conversation{ID: "c1", Owner: "alice", Created: time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("", -7200))}, "RFC 3339"},
 		{"33 categories", directory.Conversation{ID: "c1", Owner: "alice", Categories: categories(33)}, "at most 32"},
 	}
 	for _, tt := range tests {

@@ -1,0 +1,79 @@
+package kv_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/statuswire/statuswire/internal/directory"
+	"github.com/statuswire/statuswire/internal/directory/kv"
+	"github.com/statuswire/statuswire/status"
+)
+
+func TestTheLargestConversationFitsIntoOneMessage(t *testing.T) {
+	c := directory.Conversation{ID: status.ConversationID(strings.Repeat("c", 128)), Owner: status.UserID(strings.Repeat(`"`, 256)), Created: time.Now()}
+	for i := range directory.MaxMembers {
+		c.Members = append(c.Members, status.UserID(fmt.Sprintf("%04d%s", i, strings.Repeat(`\`, 252))))
+	}
+	for i := range directory.MaxOwnCategories {
+		c.Categories = append(c.Categories, status.Category(fmt.Sprintf("c%031d", i)))
+	}
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	value, err := kv.Encode(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(value) > 1<<20-1024 {
+		t.Errorf("%d bytes do not fit into 1 MiB with their headers", len(value))
+	}
+	if _, got, ok := kv.Decode(string(c.ID), nil, value); !ok || !got.Equal(c.Normalized()) {
+		t.Error("it does not come back as it was")
+	}
+}
+
+// Whatever lies in the bucket: what counts as a conversation keeps every rule,
+// has its key's id, and comes back as it was.
+func FuzzDecode(f *testing.F) {
+	for _, c := range []directory.Conversation{
+		{ID: "c1", Owner: "alice"},
+		{ID: "c1", Owner: "Zoë <z@x>", Members: []status.UserID{"b", "a", "\u2028"}, Categories: []status.Category{"render"}, Created: time.Unix(1705665600, 5)},
+	} {
+		value, err := json.Marshal(c)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add("c1", "", value)
+	}
+	f.Add("c1", "DEL", []byte{})
+	f.Add("a.b", "", []byte(`{"id":"a.b","owner":"alice"}`))
+	f.Add("c1", "", []byte(`{"id":"c1","owner":"a","owner":"\ud800","created":"9999-12-31T23:59:60Z"}`))
+	f.Add("c1", "", []byte(`{"id":"c1","owner":"a","created":"9999-12-31T23:59:59-23:00"}`))
+	f.Fuzz(func(t *testing.T, key, operation string, data []byte) {
+		header := nats.Header{}
+		if operation != "" {
+			header.Set("KV-Operation", operation)
+		}
+		id, c, ok := kv.Decode(key, header, data)
+		if !ok {
+			return
+		}
+		if operation != "" || string(id) != key || c.ID != id {
+			t.Fatalf("key %q, operation %q gives %+v", key, operation, c)
+		}
+		if err := c.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		value, err := kv.Encode(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, again, ok := kv.Decode(key, nil, value); !ok || !again.Equal(c) || !again.Created.Equal(c.Created) {
+			t.Fatalf("%+v comes back as %+v, %v", c, again, ok)
+		}
+	})
+}
