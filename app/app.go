@@ -209,13 +209,17 @@ func (a *App) startCallout(ctx context.Context) error {
 	}
 	opts := a.opts.Callout
 	opts.Logger = a.log
-	a.callout, err = authcallout.New(nc, authcallout.Deps{
+	deps := authcallout.Deps{
 		ServerID:  a.engine.ServerID(),
 		Issuer:    a.keys.Issuer,
 		Sessions:  a.sessions,
 		Verifier:  verifier,
 		Directory: a.directory,
-	}, opts)
+	}
+	if a.engine.SealsCallouts() {
+		deps.XKey = a.keys.XKey
+	}
+	a.callout, err = authcallout.New(nc, deps, opts)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (s *socket) doConnect(raw []byte) error {
 
 // login finds the credential of the token and takes its grant.
 func (s *socket) login(ctx context.Context, opts connectOptions, join status.ConversationID) error {
-	ctx, cancel := context.WithTimeout(ctx, s.gateway.opts.VerdictTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.gateway.opts.LoginTimeout)
 	defer cancel()
 	cred := s.gateway.credential(s.credentialKey(opts.AuthToken))
 	err := cred.ensure(ctx, s, opts, need{join: join})

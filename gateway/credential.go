@@ -304,7 +304,7 @@ func (c *credential) regrant() error {
 		return errNoSocket
 	}
 	s := sockets[0]
-	ctx, cancel := context.WithTimeout(s.ctx, c.gateway.opts.VerdictTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, c.gateway.opts.LoginTimeout)
 	defer cancel()
 	return c.ensure(ctx, s, s.loginOptions(), need{fresh: true})
 }

@@ -63,6 +63,8 @@ type Gateway struct {
 	origins []originPattern
 	info    []byte // the INFO that every browser gets, framed
 
+	linkSlots chan struct{} // holds a value for each link that waits for a verdict
+
 	relay   *relay
 	reviews *reviews
 
@@ -94,6 +96,7 @@ func New(deps Deps, opts Options) (*Gateway, error) {
 		credentials: map[credentialKey]*credential{},
 		idle:        map[*credential]struct{}{},
 	}
+	g.linkSlots = make(chan struct{}, g.opts.MaxLinks)
 	for _, p := range g.opts.AllowedOrigins {
 		pattern, err := parseOriginPattern(p)
 		if err != nil {

@@ -28,6 +28,12 @@ const maxLinkLine = 32 << 10
 // The link is open still; the caller closes or keeps it. A denial is a
 // *session.Denial.
 func (g *Gateway) verdict(ctx context.Context, s *socket, opts connectOptions, ask session.Ask) (*session.Grant, *link, error) {
+	select {
+	case g.linkSlots <- struct{}{}:
+		defer func() { <-g.linkSlots }()
+	case <-ctx.Done():
+		return nil, nil, fmt.Errorf("wait for a link: %w", ctx.Err())
+	}
 	g.links.Add(1)
 	conn, info, err := g.deps.Engine.DialLink(s.remote)
 	if err != nil {

@@ -153,6 +153,7 @@ type callout struct {
 	lifetime time.Duration
 	hold     chan struct{} // if set, each answer waits for it
 	hosts    []string
+	around   func() func() // called at the beginning of each decision, its result at the end
 }
 
 func newCallout(t testing.TB, nc *nats.Conn, serverID string, set *keys.Set, registry *session.Registry, m *members) *callout {
@@ -190,8 +191,11 @@ func (c *callout) decide(req *jwt.AuthorizationRequestClaims, ask session.Ask, k
 	c.mu.Lock()
 	c.calls++
 	c.hosts = append(c.hosts, req.ClientInformation.Host)
-	hold, deny, grant, lifetime := c.hold, c.deny, c.grant, c.lifetime
+	hold, deny, grant, lifetime, around := c.hold, c.deny, c.grant, c.lifetime, c.around
 	c.mu.Unlock()
+	if around != nil {
+		defer around()()
+	}
 	if hold != nil {
 		<-hold
 	}

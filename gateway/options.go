@@ -51,6 +51,15 @@ type Options struct {
 	// verdict. It is above the server's own auth timeout of 2 s. Default 4 s.
 	VerdictTimeout time.Duration
 
+	// LoginTimeout is how long a login, a join or a renewal may take in all,
+	// with the wait for its turn when many come at once. Default 15 s.
+	LoginTimeout time.Duration
+
+	// MaxLinks bounds the links that wait for a verdict at the same time; further
+	// logins wait for their turn. A callout that is asked more than it can
+	// answer answers nobody in time. Default 64.
+	MaxLinks int
+
 	// PingInterval is how often an idle browser gets a WebSocket ping. Default 25 s.
 	PingInterval time.Duration
 
@@ -77,6 +86,8 @@ func DefaultOptions() Options {
 		RequestTimeout:      30 * time.Second,
 		ConnectTimeout:      5 * time.Second,
 		VerdictTimeout:      4 * time.Second,
+		LoginTimeout:        15 * time.Second,
+		MaxLinks:            64,
 		PingInterval:        25 * time.Second,
 		PongTimeout:         10 * time.Second,
 		CloseSpread:         2 * time.Second,
@@ -94,6 +105,8 @@ func (o Options) withDefaults() Options {
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, d.RequestTimeout)
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, d.ConnectTimeout)
 	o.VerdictTimeout = cmp.Or(o.VerdictTimeout, d.VerdictTimeout)
+	o.LoginTimeout = cmp.Or(o.LoginTimeout, d.LoginTimeout)
+	o.MaxLinks = cmp.Or(o.MaxLinks, d.MaxLinks)
 	o.PingInterval = cmp.Or(o.PingInterval, d.PingInterval)
 	o.PongTimeout = cmp.Or(o.PongTimeout, d.PongTimeout)
 	o.CloseSpread = cmp.Or(o.CloseSpread, d.CloseSpread)
@@ -122,6 +135,8 @@ func (o Options) Validate() error {
 	positive("RequestTimeout", o.RequestTimeout)
 	positive("ConnectTimeout", o.ConnectTimeout)
 	positive("VerdictTimeout", o.VerdictTimeout)
+	positive("LoginTimeout", o.LoginTimeout)
+	atLeast("MaxLinks", o.MaxLinks, 1)
 	positive("PingInterval", o.PingInterval)
 	positive("PongTimeout", o.PongTimeout)
 	for _, p := range o.AllowedOrigins {

@@ -83,12 +83,6 @@ func withReason(text, reason string) string {
 	return text + ": " + reason
 }
 
-// reasonNotYours is the same for a stranger's conversation and one that does
-// not exist, so that ids cannot be probed.
-func reasonNotYours(c status.ConversationID) string {
-	return fmt.Sprintf("conversation %q is not found or not yours", c)
-}
-
 func reasonLostAccess(c status.ConversationID) string {
 	return fmt.Sprintf("your access to conversation %q has ended", c)
 }

@@ -90,7 +90,7 @@ func (s *socket) join(subject string, g *session.Grant) (*session.Grant, string)
 	if !ok || g.Covers(c) {
 		return g, ""
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.VerdictTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.LoginTimeout)
 	defer cancel()
 	admitted, err := s.gateway.deps.Directory.Admits(ctx, c, g.User)
 	switch {
@@ -98,7 +98,7 @@ func (s *socket) join(subject string, g *session.Grant) (*session.Grant, string)
 		s.gateway.opts.Logger.Warn("the directory does not answer", "error", err)
 		return g, reasonUnavailable
 	case !admitted:
-		return g, reasonNotYours(c)
+		return g, status.NotTheirs(string(c))
 	}
 	cred := s.currentCredential()
 	if used := cred.inUse(); len(used) >= maxConversations {
@@ -110,7 +110,7 @@ func (s *socket) join(subject string, g *session.Grant) (*session.Grant, string)
 	s.takeGrant() // the grant may have grown for another socket before
 	g, _ = s.held()
 	if !g.Covers(c) {
-		return g, reasonNotYours(c)
+		return g, status.NotTheirs(string(c))
 	}
 	return g, ""
 }

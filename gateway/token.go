@@ -62,7 +62,7 @@ func (s *socket) switchToken(token string) (*session.Grant, error) {
 		fresh.release()
 		return held, nil
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.VerdictTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.LoginTimeout)
 	defer cancel()
 	// What the socket uses now it goes on using: the new grant is asked for it.
 	used := map[status.ConversationID]struct{}{}
