@@ -1,0 +1,47 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// ReadFrames reads the pieces as one socket's input, up to CONNECT, and says how
+// the socket ends.
+func ReadFrames(pieces ...[]byte) (err string, code uint16, reason string) {
+	g := &Gateway{opts: Options{}.withDefaults()}
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	defer g.cancel()
+	conn := &deafConn{pieces: pieces}
+	s := newSocket(g, conn, bufio.NewReader(conn), netip.AddrPort{}, "")
+	end := s.readAll()
+	return end.err, uint16(end.code), end.reason
+}
+
+// deafConn gives its pieces one after the other and takes whatever is written.
+type deafConn struct {
+	net.Conn
+	pieces [][]byte
+}
+
+func (c *deafConn) Read(p []byte) (int, error) {
+	for len(c.pieces) > 0 {
+		n := copy(p, c.pieces[0])
+		c.pieces[0] = c.pieces[0][n:]
+		if len(c.pieces[0]) == 0 {
+			c.pieces = c.pieces[1:]
+		}
+		if n > 0 {
+			return n, nil
+		}
+	}
+	return 0, io.EOF
+}
+
+func (c *deafConn) Write(p []byte) (int, error)      { return len(p), nil }
+func (c *deafConn) Close() error                     { return nil }
+func (c *deafConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *deafConn) SetWriteDeadline(time.Time) error { return nil }
