@@ -27,8 +27,14 @@ const (
 	auditMaxBytes     = 1 << 30
 	directoryMaxBytes = 256 << 20
 
-	// streamRetryWait is the pause before asking again while a cluster elects.
-	streamRetryWait = 250 * time.Millisecond
+	// While a cluster has no leader nobody answers, not even with an error: ask
+	// again after streamTryTimeout, and after streamRetryWait when it was refused.
+	streamTryTimeout = 2 * time.Second
+	streamRetryWait  = 250 * time.Millisecond
+
+	// What JetStream answers while the cluster still finds itself (errors.json of
+	// nats-server 2.15.2): no other servers known yet.
+	errNoSuitablePeers = 10005
 )
 
 func statusStream(r Retention, replicas int) jetstream.StreamConfig {
@@ -91,12 +97,13 @@ func (e *Engine) makeStreams(ctx context.Context) error {
 		return err
 	}
 	for _, s := range []jetstream.StreamConfig{statusStream(e.opts.Retention, e.opts.Replicas), auditStream(e.opts.Replicas)} {
-		err := retry(ctx, func() error { _, err := js.CreateOrUpdateStream(ctx, s); return err })
+		err := retry(ctx, func(ctx context.Context) error { _, err := js.CreateOrUpdateStream(ctx, s); return err })
 		if err != nil {
 			return fmt.Errorf("cannot make the stream %s: %w", s.Name, err)
 		}
 	}
-	err = retry(ctx, func() error { _, err := js.CreateOrUpdateKeyValue(ctx, directoryBucket(e.opts.Replicas)); return err })
+	bucket := directoryBucket(e.opts.Replicas)
+	err = retry(ctx, func(ctx context.Context) error { _, err := js.CreateOrUpdateKeyValue(ctx, bucket); return err })
 	if err != nil {
 		return fmt.Errorf("cannot make the bucket %s: %w", BucketDirectory, err)
 	}
@@ -104,9 +111,11 @@ func (e *Engine) makeStreams(ctx context.Context) error {
 }
 
 // retry calls do until it succeeds, fails for good, or the context ends.
-func retry(ctx context.Context, do func() error) error {
+func retry(ctx context.Context, do func(context.Context) error) error {
 	for {
-		err := do()
+		try, cancel := context.WithTimeout(ctx, streamTryTimeout)
+		err := do(try)
+		cancel()
 		if err == nil || !passing(err) {
 			return err
 		}
@@ -120,13 +129,21 @@ func retry(ctx context.Context, do func() error) error {
 	}
 }
 
-// passing reports whether the error is of a cluster that has not elected yet:
-// nobody answers, or JetStream says that it is not available (503).
+// passing reports whether the error is of a cluster that has not found itself yet.
 func passing(err error) bool {
-	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrTimeout) {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) {
 		return true
 	}
 	var api *jetstream.APIError
-	return errors.As(err, &api) && api.Code == 503 && api.ErrorCode != jetstream.JSErrCodeJetStreamNotEnabled &&
-		api.ErrorCode != jetstream.JSErrCodeJetStreamNotEnabledForAccount
+	if !errors.As(err, &api) {
+		return false
+	}
+	switch api.ErrorCode {
+	case errNoSuitablePeers, jetstream.JSErrCodeStreamNameInUse:
+		return true
+	case jetstream.JSErrCodeJetStreamNotEnabled, jetstream.JSErrCodeJetStreamNotEnabledForAccount:
+		return false
+	}
+	return api.Code >= 500
 }
