@@ -14,10 +14,14 @@ import { drawPublish } from "./view/publish.ts";
 import { makeSwitchesView } from "./view/switches.ts";
 import { makeTimelineView } from "./view/timeline.ts";
 
+/** A flood of statuses is drawn ten times a second, not with every frame. */
+const drawPauseMillis = 100;
+
 let model: Model = emptyModel;
 let connection: Connection | null = null;
 let connectedToken = "";
 let drawing = false;
+let lastDraw = 0;
 
 const board = makeBoardView();
 const form = makeFormView({ onWatch: (wish) => void watch(wish), onDisconnect: () => void disconnect() });
@@ -43,14 +47,18 @@ function emit(event: Event): void {
   if (gaveUp && form.isDemo()) void renew();
 }
 
-/** Draws with the next frame, however many events come until then. */
+/** Draws with the next frame, but not more often than the eye needs. */
 function scheduleDraw(): void {
   if (drawing) return;
   drawing = true;
-  requestAnimationFrame(() => {
-    drawing = false;
-    for (const draw of views) draw(model);
-  });
+  const wait = Math.max(0, lastDraw + drawPauseMillis - performance.now());
+  setTimeout(() => requestAnimationFrame(drawAll), wait);
+}
+
+function drawAll(now: number): void {
+  drawing = false;
+  lastDraw = now;
+  for (const draw of views) draw(model);
 }
 
 async function watch({ token, conversation }: Wish): Promise<void> {

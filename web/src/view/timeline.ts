@@ -11,6 +11,7 @@ import { makeTime } from "./time.ts";
 
 const textLimit = 2_000;
 const detailLimit = 6;
+const litUpTogether = 3;
 
 export interface TimelineActions {
   readonly onPause: (on: boolean) => void;
@@ -46,7 +47,12 @@ function drawEntries(list: HTMLElement, drawn: Map<number, HTMLElement>, entries
     drawn.delete(id);
   }
   const fresh = entries.filter((entry) => !drawn.has(entry.id));
-  for (const entry of fresh) drawn.set(entry.id, makeItem(entry));
+  for (const entry of fresh) {
+    const item = makeItem(entry);
+    // A flood is not lit up one by one: it would cost more than the rest.
+    item.classList.toggle("is-new", fresh.length <= litUpTogether);
+    drawn.set(entry.id, item);
+  }
   list.prepend(...fresh.flatMap((entry) => drawn.get(entry.id) ?? []));
 }
 
