@@ -53,6 +53,9 @@ type Options struct {
 	Row Row
 	// Statuswire is the path of the binary that is measured.
 	Statuswire string
+	// Before is the path of another binary of Statuswire, measured as well; "" for
+	// none.
+	Before string
 	// Self is the program that becomes a floor or a nats-server when it is called
 	// with the arguments "serve" and a name, and answers them by calling Serve.
 	Self string

@@ -49,8 +49,12 @@ func Run(ctx context.Context, opts Options) (_ Report, err error) {
 			b.close()
 		}
 	}()
+	names := []string{Floor, RawNATS, Statuswire}
+	if opts.Before != "" {
+		names = append(names, Before)
+	}
 	begun := time.Now()
-	for _, name := range []string{Floor, RawNATS, Statuswire} {
+	for _, name := range names {
 		s, err := startServer(ctx, name, opts, filepath.Join(dir, name))
 		if err != nil {
 			return report, fmt.Errorf("%s: %w", name, err)

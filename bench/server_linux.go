@@ -17,6 +17,7 @@ const (
 	Floor      = "floor"
 	RawNATS    = "nats"
 	Statuswire = "statuswire"
+	Before     = "before" // another binary of Statuswire
 )
 
 // server is one that is measured.
@@ -54,7 +55,11 @@ func startServer(ctx context.Context, name string, opts Options, dir string) (se
 	case RawNATS:
 		return startNATS(opts)
 	}
-	return startStatuswire(ctx, opts, dir)
+	binary := opts.Statuswire
+	if name == Before {
+		binary = opts.Before
+	}
+	return startStatuswire(ctx, opts, binary, dir)
 }
 
 type floorServer struct {

@@ -39,12 +39,12 @@ type statuswireServer struct {
 // maxUnacknowledged is how many statuses may be on their way to the stream.
 const maxUnacknowledged = 4096
 
-func startStatuswire(ctx context.Context, opts Options, dir string) (_ *statuswireServer, err error) {
-	p, err := start(opts.Log, opts.Statuswire, "serve", "--data", dir, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
+func startStatuswire(ctx context.Context, opts Options, binary, dir string) (_ *statuswireServer, err error) {
+	p, err := start(opts.Log, binary, "serve", "--data", dir, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	s := &statuswireServer{child: p, dir: dir, binary: opts.Statuswire, subjects: opts.Row.Subjects}
+	s := &statuswireServer{child: p, dir: dir, binary: binary, subjects: opts.Row.Subjects}
 	defer func() {
 		if err != nil {
 			s.close()

@@ -37,6 +37,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("deliver", flag.ContinueOnError)
 	var (
 		statuswire = flags.String("statuswire", "bin/statuswire", "the binary that is measured")
+		before     = flags.String("before", "", "another binary, measured as well: what was before a change")
 		name       = flags.String("row", "all", "the traffic: fanout, busy, subjects, or all of them")
 		sockets    = flags.Int("sockets", 0, "another number of sockets than the row's")
 		subjects   = flags.Int("subjects", 0, "another number of subjects than the row's")
@@ -53,7 +54,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	opts := bench.Options{Statuswire: *statuswire, Self: self, Duration: *duration, WarmUp: *warmUp, Rounds: *rounds, Log: io.Discard}
+	opts := bench.Options{Statuswire: *statuswire, Before: *before, Self: self, Duration: *duration, WarmUp: *warmUp, Rounds: *rounds, Log: io.Discard}
 	if *verbose {
 		opts.Log = os.Stderr
 	}
