@@ -53,7 +53,11 @@ func (a *App) routes() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !a.ready.Load() {
-			answer(w, http.StatusServiceUnavailable, "not ready")
+			answer(w, http.StatusServiceUnavailable, "not ready: starting or stopping")
+			return
+		}
+		if err := a.directory.Ready(); err != nil {
+			answer(w, http.StatusServiceUnavailable, "not ready: the directory is not up to date")
 			return
 		}
 		answer(w, http.StatusOK, "ready")
