@@ -11,16 +11,16 @@ import (
 // What the admin service answers when it refuses. errors.Is compares the code,
 // so that what Client returns is its sentinel.
 var (
-	ErrBadRequest  = &status.Error{Code: 400, ErrCode: 20101, Description: "request is not understood"}
-	ErrInvalid     = &status.Error{Code: 400, ErrCode: 20102, Description: "conversation is invalid"}
-	ErrNotFound    = &status.Error{Code: 404, ErrCode: 20103, Description: "conversation not found"}
-	ErrExists      = &status.Error{Code: 409, ErrCode: 20104, Description: "conversation exists already"}
-	ErrOwner       = &status.Error{Code: 409, ErrCode: 20105, Description: "the owner cannot be removed from the conversation"}
-	ErrBroken      = &status.Error{Code: 409, ErrCode: 20106, Description: "the entry of the conversation cannot be read: delete it and create it again"}
-	ErrConflict    = &status.Error{Code: 503, ErrCode: 20107, Description: "the conversation is being changed by others: try again"}
-	ErrUnavailable = &status.Error{Code: 503, ErrCode: 20108, Description: "not available at the moment: try again"}
-	ErrNotPurged   = &status.Error{Code: 503, ErrCode: 20109, Description: "the conversation is deleted, but its statuses are not purged yet: delete it again"}
-	ErrInternal    = &status.Error{Code: 500, ErrCode: 20110, Description: "internal error: see the server's log"}
+	ErrBadRequest  = status.ErrBadRequest
+	ErrInvalid     = status.ErrConversationInvalid
+	ErrNotFound    = status.ErrConversationNotFound
+	ErrExists      = status.ErrConversationExists
+	ErrOwner       = status.ErrConversationOwner
+	ErrBroken      = status.ErrConversationBroken
+	ErrConflict    = status.ErrConversationChanging
+	ErrUnavailable = status.ErrUnavailable
+	ErrNotPurged   = status.ErrNotPurged
+	ErrInternal    = status.ErrInternal
 )
 
 // ErrNoService is what Client returns when nobody answers.

@@ -125,6 +125,14 @@ func Errors() []ErrorInfo {
 		{"overloaded", ErrOverloaded, "publish again with the same id, more slowly"},
 		{"bad_request", ErrBadRequest, "the description says what is wrong with it"},
 		{"not_theirs", ErrNotTheirs, "create the conversation, or add the user: `statuswire conversation add`"},
+		{"conversation_not_found", ErrConversationNotFound, "look at the id: `statuswire conversation list`"},
+		{"conversation_exists", ErrConversationExists, "use another id, or change the one that is there"},
+		{"conversation_owner", ErrConversationOwner, "delete the conversation instead, or leave the owner in it"},
+		{"conversation_broken", ErrConversationBroken, "delete it and create it again"},
+		{"conversation_changing", ErrConversationChanging, "try again"},
+		{"not_purged", ErrNotPurged, "delete it again"},
+		{"internal", ErrInternal, "see the server's log"},
+		{"conversation_invalid", ErrConversationInvalid, "the description says what is wrong with it"},
 	}
 }
 

@@ -13,13 +13,13 @@ import (
 
 // connectAs connects over TCP with a key of the data folder, as a service
 // ("service") or an operator ("operator") does.
-func connectAs(t testing.TB, s *statuswire, name string) *nats.Conn {
+func connectAs(t testing.TB, s *statuswire, name string, opts ...nats.Option) *nats.Conn {
 	t.Helper()
 	key, err := nats.NkeyOptionFromSeed(filepath.Join(s.DataDir, "keys", name+".nk"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect(s.NATS, key, nats.MaxReconnects(0))
+	nc, err := nats.Connect(s.NATS, append(opts, key, nats.MaxReconnects(0))...)
 	if err != nil {
 		t.Fatal(err)
 	}
