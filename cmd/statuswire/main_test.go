@@ -79,6 +79,12 @@ func TestServeRunsUntilItIsTold(t *testing.T) {
 		t.Errorf("list printed %q", listed.String())
 	}
 
+	complaint.Reset()
+	if code := run(t.Context(), strings.Fields("serve --http 127.0.0.1:0 --nats-listen 127.0.0.1:0"), streams{strings.NewReader(""), &listed, &complaint}); code != exitFailed ||
+		complaint.String() != "statuswire: another server runs with the data folder data: stop it, or name another folder with --data\n" {
+		t.Errorf("a second server in the same folder: exit code %d, %s", code, complaint.String())
+	}
+
 	cancel()
 	if code := <-ended; code != exitOK {
 		t.Errorf("serve: exit code %d\n%s%s", code, out.String(), log.String())

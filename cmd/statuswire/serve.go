@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -28,6 +29,11 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	unlock, err := lockDataDir(opts.DataDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	opts.Logger = slog.New(slog.NewTextHandler(std.err, nil))
 	a, err := app.New(opts)
 	if err != nil {
@@ -36,7 +42,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	ctx, stopSignals := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stopSignals()
 	if err := a.Start(ctx); err != nil {
-		return err
+		return adviseStart(err)
 	}
 	if err := c.announce(std.out, a.Endpoints()); err != nil {
 		opts.Logger.Warn("stdout is closed", "error", err)
@@ -44,6 +50,15 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	<-ctx.Done()
 	stopSignals() // the next signal has its usual effect
 	return stop(a, opts, std)
+}
+
+// adviseStart says what to do about the most common fault. The NATS server
+// reports it as text only.
+func adviseStart(err error) error {
+	if strings.Contains(err.Error(), "address already in use") {
+		return fmt.Errorf("%w: stop what listens there, or name another address with --http or --nats-listen", err)
+	}
+	return err
 }
 
 // options are those of the files, and what the command line says instead.
