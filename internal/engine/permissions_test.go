@@ -95,7 +95,6 @@ var uses = map[string]struct{ publish, subscribe []use }{
 	},
 	"ADMIN_KEY": {
 		publish: []use{
-			{"$JS.API.STREAM.INFO.STATUS", "$JS.API.STREAM.INFO.STATUS"},
 			{"$JS.API.STREAM.PURGE.STATUS", "$JS.API.STREAM.PURGE.STATUS"},
 		},
 		subscribe: []use{
@@ -107,17 +106,10 @@ var uses = map[string]struct{ publish, subscribe []use }{
 	"DIRECTORY_KEY": {
 		publish: []use{
 			{"$KV.directory.>", "$KV.directory.c1"},
-			{"$JS.API.INFO", "$JS.API.INFO"},
 			{"$JS.API.STREAM.INFO.KV_directory", "$JS.API.STREAM.INFO.KV_directory"},
-			{"$JS.API.DIRECT.GET.KV_directory", "$JS.API.DIRECT.GET.KV_directory"},
-			{"$JS.API.DIRECT.GET.KV_directory.>", "$JS.API.DIRECT.GET.KV_directory.$KV.directory.c1"},
-			{"$JS.API.STREAM.MSG.GET.KV_directory", "$JS.API.STREAM.MSG.GET.KV_directory"},
-			{"$JS.API.CONSUMER.CREATE.KV_directory", "$JS.API.CONSUMER.CREATE.KV_directory"},
 			{"$JS.API.CONSUMER.CREATE.KV_directory.>", "$JS.API.CONSUMER.CREATE.KV_directory.w.$KV.directory.c1"},
 			{"$JS.API.CONSUMER.MSG.NEXT.KV_directory.*", "$JS.API.CONSUMER.MSG.NEXT.KV_directory.w"},
-			{"$JS.API.CONSUMER.INFO.KV_directory.*", "$JS.API.CONSUMER.INFO.KV_directory.w"},
 			{"$JS.API.CONSUMER.DELETE.KV_directory.*", "$JS.API.CONSUMER.DELETE.KV_directory.w"},
-			{"$JS.FC.KV_directory.>", "$JS.FC.KV_directory.w.abc"},
 		},
 		subscribe: []use{{"_INBOX_directory.>", "_INBOX_directory.abc.1"}},
 	},
@@ -398,7 +390,7 @@ func TestNATSConfDeniesEachUserWhatIsOthers(t *testing.T) {
 			subscribe: []string{">", "status.*.*", "edge.*.*", "_INBOX.>"},
 		},
 		"DIRECTORY_KEY": {
-			publish:   []string{"status.c1.engine", "$JS.API.DIRECT.GET.STATUS", "$JS.API.CONSUMER.CREATE.STATUS", "$JS.API.STREAM.DELETE.KV_directory", "$JS.API.STREAM.PURGE.KV_directory"},
+			publish:   []string{"$JS.API.INFO", "$JS.API.CONSUMER.CREATE.KV_directory", "$JS.API.STREAM.MSG.GET.KV_directory", "status.c1.engine", "$JS.API.DIRECT.GET.STATUS", "$JS.API.CONSUMER.CREATE.STATUS", "$JS.API.STREAM.DELETE.KV_directory", "$JS.API.STREAM.PURGE.KV_directory"},
 			subscribe: []string{">", "$KV.>", "status.*.*", "_INBOX.>"},
 		},
 		"PRESENCE_KEY": {
