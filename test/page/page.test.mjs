@@ -118,6 +118,34 @@ test("access lost while watching is told at the categories, and the page stays c
   await shows(page.locator("#notices"), /Subscription refused.*Categories: .*engine/s);
   await shows(page.locator("#categories"), /Refused/);
   await shows(link(page), /^Live$/);
+  await page.click("#watch");
+  await shows(page.locator("#notices"), /Conversation .* refused.*not found or not yours/s);
+});
+
+test("watching the same conversation again changes nothing", async (t) => {
+  const { page, c } = await watchOwn(t);
+  await service.publish(c, "info", "first");
+  await shows(entries(page), /first/);
+  await page.click("#watch");
+  await service.publish(c, "info", "second");
+  await shows(entries(page), /second/);
+  assert.equal(await entries(page).count(), 2);
+});
+
+test("of two conversations chosen in a row the last one wins", async (t) => {
+  const { page } = await watchOwn(t);
+  const [first, last] = [await newConversation("alice"), await newConversation("alice")];
+  await page.evaluate((ids) => {
+    for (const id of ids) {
+      document.getElementById("conversation").value = id;
+      document.getElementById("watch").click();
+    }
+  }, [first, last]);
+  await shows(page.locator("#where"), new RegExp(last));
+  await service.publish(first, "info", "of the first");
+  await service.publish(last, "info", "of the last");
+  await shows(entries(page), /of the last/);
+  assert.equal(await entries(page).count(), 1);
 });
 
 test("a hostile status stays text", async (t) => {

@@ -86,10 +86,10 @@ export class Connection {
 
   /** Joins a conversation and subscribes to all of its categories. */
   async watch(conversation: string): Promise<void> {
-    this.#leave();
+    if (conversation !== this.#conversation) this.#leave();
+    this.#conversation = conversation;
     const joined = await this.#join(conversation);
     if (joined === null) return;
-    this.#conversation = conversation;
     for (const name of joined.categories) this.#subscribe(conversation, name);
     await this.#catchUp();
   }
@@ -128,27 +128,27 @@ export class Connection {
 
   async #join(conversation: string): Promise<Joined | null> {
     this.#emit({ type: "asking" });
+    let joined: Joined | null = null;
+    let refusal = "";
     try {
       const answer = await this.#nats?.request(`edge.${conversation}.join`, "", { timeout: requestTimeoutMillis });
       const value = parseJson(answer?.string() ?? "");
-      const refusal = parseRefusal(value);
-      const joined = refusal === null ? parseJoined(value) : null;
-      if (joined !== null) this.#emit({ type: "joined", joined, at: new Date() });
-      else this.#refuseConversation(conversation, sentence(refusal ?? "the server's answer cannot be read"));
-      return joined;
+      joined = parseJoined(value);
+      refusal = sentence(parseRefusal(value) ?? "the server's answer cannot be read");
     } catch (error) {
-      if (this.#nats?.isClosed() === false) this.#refuseConversation(conversation, requestWords(error));
-      return null;
+      refusal = requestWords(error);
     }
+    // Another conversation was chosen meanwhile, or there is no connection any more.
+    if (conversation !== this.#conversation || this.#nats?.isClosed() !== false) return null;
+    if (joined !== null) this.#emit({ type: "joined", joined, at: new Date() });
+    else this.#joinFailed(conversation, refusal);
+    return joined;
   }
 
-  #refuseConversation(conversation: string, reason: string): void {
-    if (conversation !== this.#conversation) {
-      this.#emit({ type: "conversation refused", conversation, reason });
-      return;
-    }
-    // Already watched: a subscription that is no longer allowed says so itself.
-    this.#emit({ type: "notice", title: "Catching up failed", text: reason });
+  #joinFailed(conversation: string, reason: string): void {
+    // What is subscribed to goes on; one that is no longer allowed says so itself.
+    if (this.#subscriptions.size > 0) this.#emit({ type: "notice", title: "Catching up failed", text: reason });
+    else this.#emit({ type: "conversation refused", conversation, reason });
   }
 
   #subscribe(conversation: string, name: string): void {
