@@ -157,6 +157,11 @@ func (p *parser) together() {
 		p.wrong.add(at, "limits.queue is %s: it must be at least limits.payload and limits.control_line together, %s",
 			sizeText(int64(queue)), sizeText(int64(least)))
 	}
+	drain := cmp.Or(p.options.DrainTimeout, app.DefaultDrainTimeout)
+	if spread := cmp.Or(p.options.Gateway.CloseSpread, g.CloseSpread); spread > drain {
+		at := cmp.Or(p.seen["shutdown.close_spread"].place, p.seen["shutdown.drain"].place)
+		p.wrong.add(at, "shutdown.close_spread is %s: it must be within shutdown.drain, %s", durationText(spread), durationText(drain))
+	}
 }
 
 func isSet(v value) bool { return v.data != nil && v.data != "" }

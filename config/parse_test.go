@@ -144,6 +144,14 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(data)
 	}
+	for _, odd := range []string{
+		"", "{", "}", "{ http: ':0' }", "http: ':0'}", "a: $a", "limits: $limits", "limits { limits { } }", "limits []",
+		"limits { payload: 1kbb, queue: 9223372036854775807GB }", "links: 'close\x00'", "LIMITS { Subscriptions: 1 }",
+		"retention.max_age: 24h", "allowed_origins: [[['*']]]", "http: 2006-01-02T15:04:05Z", "token { secret: $PATH }",
+		"\ufefflinks: close", "a.b.c { d: 1 }", "token { secret: (\nmany\nlines\n)\n}",
+	} {
+		f.Add([]byte(odd))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if strings.Contains(strings.ToLower(string(data)), "include") {
 			t.Skip("reads files")

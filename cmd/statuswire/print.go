@@ -41,7 +41,7 @@ func printTable(w io.Writer, list []directory.Conversation) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tOWNER\tMEMBERS\tCREATED")
 	for _, c := range list {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", c.ID, plain(c.Owner), listed(c.Members), c.Created.Format(time.DateTime))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", c.ID, plain(c.Owner), listed(c.Members), c.Created.Format(time.RFC3339))
 	}
 	return table.Flush()
 }
