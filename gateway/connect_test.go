@@ -107,7 +107,7 @@ func TestDenials(t *testing.T) {
 		{"a second CONNECT", nil, []string{`CONNECT {"auth_token":"alice"}`, `CONNECT {"auth_token":"bob"}`}, 1008, "-ERR 'Authorization Violation: a connection is authenticated once"},
 		{"a bad conversation in user", nil, []string{`CONNECT {"auth_token":"alice","user":"a.b"}`}, 1008, "-ERR 'Authorization Violation: bad conversation id"},
 		{"a stranger's conversation in user", nil, []string{`CONNECT {"auth_token":"alice","user":"c9"}`}, 1008, "-ERR 'Authorization Violation: conversation \"c9\" is not found or not yours'"},
-		{"a control line that is too long", nil, []string{`CONNECT {"auth_token":"` + long + `"}`}, 1009, "-ERR 'maximum control line exceeded: at most 4096 bytes'"},
+		{"a control line that is too long", nil, []string{`CONNECT {"auth_token":"` + long + `"}`}, 1008, "-ERR 'Authorization Violation: maximum control line exceeded: at most 4096 bytes'"},
 		{"garbage", nil, []string{"GET / HTTP/1.1"}, 1008, "-ERR 'Unknown Protocol Operation"},
 	}
 	r := newRig(t, gateway.Options{})
@@ -124,6 +124,16 @@ func TestDenials(t *testing.T) {
 		})
 	}
 	eventually(t, "nothing is left", func() bool { st := r.gateway.Stats(); return st.Sockets == 0 })
+}
+
+func TestAControlLineThatIsTooLongLaterClosesWithTheReason(t *testing.T) {
+	r := newRig(t, gateway.Options{})
+	b := r.login("alice")
+	b.send("SUB status." + strings.Repeat("x", 5000) + " 1")
+	errs := b.expectClosed(1009)
+	if len(errs) != 1 || errs[0] != "-ERR 'maximum control line exceeded: at most 4096 bytes'" {
+		t.Fatalf("got %q", errs)
+	}
 }
 
 func TestATokenOf3500BytesWorks(t *testing.T) {

@@ -38,6 +38,9 @@ func (s *socket) readAll() closing {
 		case errors.As(err, &why):
 			return why.closing
 		case errors.Is(err, natsproto.ErrControlLineTooLong):
+			if !s.connected {
+				return closeLongConnect(err, s.gateway.opts.MaxControlLineBytes)
+			}
 			return closeTooLarge(err.Error(), s.gateway.opts.MaxControlLineBytes)
 		case errors.Is(err, natsproto.ErrPayloadTooLarge):
 			return closeTooLarge(err.Error(), s.parser.MaxPayloadBytes)

@@ -41,6 +41,12 @@ func closeDenied(reason string) closing {
 	return closing{err: "Authorization Violation: " + reason, code: ws.StatusPolicyViolation, reason: "authorization violation"}
 }
 
+// closeLongConnect ends a login whose CONNECT is too long. During a login clients
+// give up at once for this form only; for any other they wait 20 s for a PONG.
+func closeLongConnect(err error, limit int) closing {
+	return closeDenied(fmt.Sprintf("%v: at most %d bytes", err, limit))
+}
+
 // closeProtocol ends a socket that broke the NATS protocol.
 func closeProtocol(err error) closing {
 	return closing{err: err.Error(), code: ws.StatusPolicyViolation, reason: "NATS protocol violation"}
