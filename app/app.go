@@ -289,6 +289,13 @@ func (a *App) startEdge(ctx context.Context) error {
 	}
 	opts := a.opts.Edge
 	opts.Logger = a.log
+	// A join shows what the grants say.
+	opts.Limits = edge.Limits{
+		Categories:       a.opts.Callout.MaxCategories,
+		ChangesPerMinute: a.opts.Callout.ChangesPerMinute,
+		Subscriptions:    a.opts.Callout.MaxSubscriptions,
+		PayloadBytes:     a.opts.Callout.MaxPayloadBytes,
+	}
 	service, err := edge.New(nc, edge.Deps{Directory: a.directory, History: history.NewReader(nc)}, opts)
 	if err != nil {
 		return err

@@ -10,8 +10,16 @@ import (
 	"github.com/statuswire/statuswire/status"
 )
 
-// privateInbox is where a browser hears answers. It never leaves its socket.
-const privateInbox = "_INBOX.>"
+// privateInbox is where a browser hears answers. Behind the gateway it never
+// leaves its socket, so that clients' default inboxes do. On the server's own
+// WebSocket listener all inboxes are shared: there each user has a prefix of their
+// own, or one could hear the answers to another's requests.
+func (g grant) privateInbox() string {
+	if g.connection == jwt.ConnectionTypeWebsocket {
+		return "_INBOX_" + g.user.Token() + ".>"
+	}
+	return "_INBOX.>"
+}
 
 // grant is what one connection gets.
 type grant struct {
@@ -50,7 +58,7 @@ func (o Options) claims(userNkey string, g grant) *jwt.UserClaims {
 		fmt.Sprintf("changes:%d", o.ChangesPerMinute),
 	}
 	// An empty allow list would allow everything; these are never empty.
-	c.Sub.Allow = jwt.StringList{privateInbox}
+	c.Sub.Allow = jwt.StringList{g.privateInbox()}
 	c.Pub.Allow = jwt.StringList{status.GatewaySubscriptions, status.GatewayToken}
 	for _, id := range g.conversations {
 		c.Sub.Allow = append(c.Sub.Allow, status.ConversationSubjects(id), status.PresenceSubject(id))

@@ -383,3 +383,31 @@ func freeAddress(t *testing.T) string {
 	defer l.Close()
 	return l.Addr().String()
 }
+
+func TestOnTheNativeListenerNobodyHearsAnothersInbox(t *testing.T) {
+	addr := freeAddress(t)
+	start(t, setup{native: addr, opts: authcallout.Options{NativeWebSocket: true}})
+	refused := make(chan error, 10)
+	nc, err := nats.Connect("ws://"+addr, nats.Token(token(t, "bob", time.Hour)), nats.Timeout(soon),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	for _, subject := range []string{"_INBOX.>", "_INBOX_alice.>", "_INBOX_edge.>", "_INBOX_bob.1"} {
+		if _, err := nc.SubscribeSync(subject); err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		var got error
+		select {
+		case got = <-refused:
+		case <-time.After(200 * time.Millisecond): // nothing is refused
+		}
+		if want := subject != "_INBOX_bob.1"; (got != nil) != want {
+			t.Errorf("%s: %v, want refused: %v", subject, got, want)
+		}
+	}
+}

@@ -29,7 +29,7 @@ func (s *socket) operate(op *natsproto.Operation) error {
 	case natsproto.Unsub:
 		s.doUnsub(string(op.SID), op.Max)
 	case natsproto.Pub:
-		s.doPub(op)
+		return s.doPub(op)
 	}
 	return nil
 }

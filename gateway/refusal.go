@@ -112,6 +112,5 @@ const (
 	reasonNotServed     = "only status, presence and inbox subjects are served here"
 	reasonUnavailable   = "the service is not available just now: try again"
 	reasonOtherUser     = "the fresh token is another user's: open another connection for that user"
-	reasonNoResponders  = "No Responders"
 	reasonUpstreamFails = "statuses cannot be delivered just now: subscribe again"
 )

@@ -115,7 +115,7 @@ func (r *relay) forget(s *socket) {
 }
 
 // doPub handles PUB and HPUB. A browser publishes nothing but requests.
-func (s *socket) doPub(op *natsproto.Operation) {
+func (s *socket) doPub(op *natsproto.Operation) error {
 	subject, reply := string(op.Subject), string(op.Reply)
 	if s.connect.Pedantic && !natsproto.IsLiteral(subject) {
 		s.sendErr("Invalid Publish Subject")
@@ -128,8 +128,11 @@ func (s *socket) doPub(op *natsproto.Operation) {
 		}
 		if !g.CanPublish(subject) {
 			s.sendErr(refusePub(subject, reason))
-			return
+			return nil
 		}
+	}
+	if g.MaxPayloadBytes >= 0 && len(op.Payload) > g.MaxPayloadBytes {
+		return end(closeTooLarge(natsproto.ErrPayloadTooLarge.Error(), g.MaxPayloadBytes))
 	}
 	body := append([]byte(nil), op.Payload[op.HeaderBytes:]...)
 	switch {
@@ -142,6 +145,7 @@ func (s *socket) doPub(op *natsproto.Operation) {
 	default:
 		s.sendErr(refusePub(subject, reasonNotServed))
 	}
+	return nil
 }
 
 // ask forwards a request to the edge with the user's name. The browser's

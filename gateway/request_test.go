@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 
 	"github.com/statuswire/statuswire/gateway"
@@ -100,6 +101,20 @@ func TestRequestsWithoutAnAnswerAreBounded(t *testing.T) {
 		b.expect("PONG")
 		return false
 	})
+}
+
+func TestAGrantMayLowerThePayload(t *testing.T) {
+	r := newRig(t, gateway.Options{})
+	r.members.set("c1", "alice", true)
+	r.callout.set(func(c *callout) { c.grant = func(_ string, claims *jwt.UserClaims) { claims.NatsLimits.Payload = 10 } })
+	r.answerJoin()
+	b := r.login("alice")
+	b.send("SUB _INBOX.a 1", "PUB edge.c1.join _INBOX.a 10", strings.Repeat("x", 10))
+	b.expectMsg("_INBOX.a 1")
+	b.send("PUB edge.c1.join _INBOX.a 11", strings.Repeat("x", 11))
+	if errs := b.expectClosed(1009); len(errs) != 1 || errs[0] != "-ERR 'Maximum Payload Violation: at most 10 bytes'" {
+		t.Fatalf("got %q", errs)
+	}
 }
 
 func TestAPayloadAboveTheLimitEndsTheSocketWithTheReason(t *testing.T) {

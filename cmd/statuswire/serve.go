@@ -22,7 +22,7 @@ type serveCommand struct {
 	Demo       bool   `help:"Add a demo conversation, and hand its users' tokens to the page. On a loopback address only."`
 }
 
-// Run serves until SIGINT or SIGTERM, then closes everything in order. A second
+// Run serves until SIGINT, SIGTERM or SIGHUP, then closes everything in order. A second
 // signal ends the process at once.
 func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	opts, err := c.options()
@@ -39,7 +39,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	ctx, stopSignals := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	ctx, stopSignals := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stopSignals()
 	if err := a.Start(ctx); err != nil {
 		return adviseStart(err)

@@ -16,8 +16,8 @@ import (
 
 // Receiver takes the messages of its subscriptions.
 type Receiver interface {
-	// Deliver takes m for the subscription s. It must not block, and must not
-	// call back into the Fanout.
+	// Deliver takes m for the subscription s. It must not block. Of the Fanout's
+	// methods it may call Unsubscribe alone, as after a last message.
 	Deliver(m *Message, s *Subscription)
 	// Ended says that the fan-out ended the subscription s by itself, and why.
 	Ended(s *Subscription, reason string)
