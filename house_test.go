@@ -35,12 +35,15 @@ var floors = map[string]int{
 	"internal/directory/kv":            1,
 	"internal/identity":                1,
 	"internal/history":                 1,
+	"internal/audit":                   1,
+	"internal/metrics":                 1,
 
 	"":                   0, // the shipped configuration files
 	"status":             0,
 	"web":                0,
 	"internal/natsproto": 0,
 	"internal/keys":      0,
+	"internal/limit":     0,
 }
 
 // adapters may import the package of their own floor whose interface they fill.
