@@ -14,25 +14,28 @@ import (
 // a goroutine writes for as long as there is something in it. Nobody who
 // delivers ever waits. Safe for concurrent use.
 type outbox struct {
-	conn     net.Conn
-	raw      syscall.RawConn // nil: not a TCP socket, everything goes through the queue
-	maxBytes int
-	stall    time.Duration // longest time that one write of the queue may take
-	overflow func()        // called once when the queue would exceed maxBytes
-
-	mu       sync.Mutex // guards what follows, and the counters of each localSub
-	queue    net.Buffers
-	queued   int
-	writing  bool // a goroutine writes the queue
-	closed   bool // nothing is taken any more
-	finished chan struct{}
+	// What a direct write needs stands together: with many sockets none of it is
+	// in the processor's cache.
+	raw     syscall.RawConn // nil: not a socket of the kernel's, everything goes through the queue
+	mu      sync.Mutex      // guards all up to finished, and the counters of each localSub
+	writing bool            // a goroutine writes the queue
+	closed  bool            // nothing is taken any more
 
 	// Arguments and results of the one direct write at a time, so that it needs
 	// no allocation.
-	try func(fd uintptr) bool
+	try func(fd uintptr)
 	buf []byte
 	n   int
 	err error
+
+	queue    net.Buffers
+	queued   int // bytes in the queue and in the hands of that goroutine
+	finished chan struct{}
+
+	conn     net.Conn
+	maxBytes int
+	stall    time.Duration // longest time that one write of the queue may take
+	overflow func()        // called once when the queue would exceed maxBytes
 }
 
 func newOutbox(conn net.Conn, maxBytes int, stall time.Duration, overflow func()) *outbox {
@@ -42,10 +45,7 @@ func newOutbox(conn net.Conn, maxBytes int, stall time.Duration, overflow func()
 			o.raw = raw
 		}
 	}
-	o.try = func(fd uintptr) bool {
-		o.n, o.err = syscall.Write(int(fd), o.buf)
-		return true // never wait for the socket to become writable
-	}
+	o.try = func(fd uintptr) { o.n, o.err = sendNow(fd, o.buf) }
 	return o
 }
 
@@ -123,18 +123,19 @@ func (o *outbox) writeLocked(b []byte) (full bool) {
 // writeDirectLocked gives the kernel what it takes at once and returns the rest.
 func (o *outbox) writeDirectLocked(b []byte) []byte {
 	o.buf = b
-	err := o.raw.Write(o.try)
+	// Control holds the descriptor, as Write does, and costs less: nothing here
+	// waits for the socket, and mu keeps other writers off.
+	err := o.raw.Control(o.try)
 	o.buf = nil
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil // the socket is gone; its reader will see that
+	case o.err == nil:
+		return b[o.n:]
+	case o.err == syscall.EAGAIN || o.err == syscall.EINTR:
+		return b
 	}
-	if o.err != nil {
-		if o.err == syscall.EAGAIN || o.err == syscall.EINTR {
-			return b
-		}
-		return nil
-	}
-	return b[o.n:]
+	return nil
 }
 
 // drain writes the queue until it is empty.

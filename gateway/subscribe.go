@@ -15,16 +15,23 @@ import (
 
 // localSub is one subscription of a browser.
 type localSub struct {
+	// What a delivery reads stands together, as in outbox.
+	out       *outbox
+	sid       string
+	max       int   // 0: none; guarded by outbox.mu, as what follows
+	delivered int   // messages written
+	ended     bool  // none is written any more
+	variant   uint8 // the socket's
+
 	socket       *socket
-	sid          string
 	subject      string
 	queue        string
 	conversation status.ConversationID // "" for an inbox
 	upstream     *fanout.Subscription  // nil for an inbox
+}
 
-	max       int  // 0: none; guarded by outbox.mu, as what follows
-	delivered int  // messages written
-	ended     bool // none is written any more
+func newLocalSub(s *socket, subject, queue, sid string) *localSub {
+	return &localSub{out: s.out, sid: sid, variant: s.variant, socket: s, subject: subject, queue: queue}
 }
 
 // sysQueue is the queue group that nats-server keeps for itself.
@@ -40,7 +47,7 @@ func (s *socket) doSub(subject, queue, sid string) {
 		s.sendErr(refused)
 		return
 	}
-	sub := &localSub{socket: s, sid: sid, subject: subject, queue: queue}
+	sub := newLocalSub(s, subject, queue, sid)
 	sub.conversation, _ = status.ConversationOf(subject)
 	if sub.conversation != "" {
 		up, err := s.gateway.deps.Fanout.Subscribe(s.ctx, subject, queue, sid, sub)

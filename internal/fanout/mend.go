@@ -111,9 +111,9 @@ func (t *topic) fail(subject string, err error) {
 	f.failed.Add(1)
 	f.opts.Logger.Error("a hole could not be mended", "subject", subject, "error", err)
 	reason := fmt.Sprintf("statuses of %q are missing and could not be fetched: subscribe again and read the history", subject)
-	for _, s := range t.current() {
-		if t.remove(s) {
-			s.receiver.Ended(s, reason)
+	for _, r := range t.current() {
+		if s := r.subscription; t.remove(s) {
+			r.receiver.Ended(s, reason)
 			f.leave(t)
 		}
 	}

@@ -10,6 +10,13 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
+// recipient is a member and its receiver, side by side: who delivers to a thousand
+// finds them in a row, and none of the subscriptions in the cache.
+type recipient struct {
+	receiver     Receiver
+	subscription *Subscription
+}
+
 // topicKey names an upstream subscription.
 type topicKey struct{ subject, queue string }
 
@@ -29,8 +36,8 @@ type topic struct {
 
 	mu       sync.Mutex // guards members, snapshot, turn
 	members  []*Subscription
-	snapshot []*Subscription // copy of members for delivery; nil when they changed
-	turn     int             // whose turn it is in a queue group
+	snapshot []recipient // the members for delivery; nil when they changed
+	turn     int         // whose turn it is in a queue group
 
 	order   sync.Mutex // guards what follows
 	at      *positions // nil in a queue group: its messages go elsewhere too
@@ -146,11 +153,14 @@ func (t *topic) remove(s *Subscription) bool {
 }
 
 // current returns the members as of now; the slice is not changed afterwards.
-func (t *topic) current() []*Subscription {
+func (t *topic) current() []recipient {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.snapshot == nil {
-		t.snapshot = append(make([]*Subscription, 0, len(t.members)), t.members...)
+		t.snapshot = make([]recipient, len(t.members))
+		for i, s := range t.members {
+			t.snapshot[i] = recipient{s.receiver, s}
+		}
 	}
 	return t.snapshot
 }
@@ -196,8 +206,8 @@ func (t *topic) send(m *Message) {
 		i := t.turn % len(members)
 		members = members[i : i+1]
 	}
-	for _, s := range members {
-		s.receiver.Deliver(m, s)
+	for _, r := range members {
+		r.receiver.Deliver(m, r.subscription)
 	}
 	t.fanout.delivered.Add(uint64(len(members)))
 }
