@@ -35,6 +35,7 @@ var floors = map[string]int{
 	"internal/directory/kv":            1,
 	"internal/identity":                1,
 	"internal/history":                 1,
+	"internal/presence":                1,
 	"internal/audit":                   1,
 	"internal/metrics":                 1,
 
