@@ -1,0 +1,2 @@
+// Package metrics holds the figures of one process for Prometheus.
+package metrics
