@@ -235,6 +235,34 @@ func TestThirtyChangesAMinute(t *testing.T) {
 			b.meter.SetRule(limit.Rule{Value: limit.Unlimited})
 			b.counted(set("c3", 100)...)
 		}},
+		{"a connection with a lower limit waits until fewer than that count", func(t *testing.T, c *limit.Changes) {
+			b, less := open(t, c, thirty), open(t, c, limit.Rule{Value: 10})
+			for _, s := range set("c1", 20) {
+				b.counted(s)
+				time.Sleep(time.Second)
+			}
+			less.refused("status.c2.a", 50*time.Second) // when the tenth newest is a minute old
+			time.Sleep(50 * time.Second)
+			less.counted("status.c2.a")
+		}},
+		{"the set that ended first gives way to what is new", func(t *testing.T, c *limit.Changes) {
+			one, two := open(t, c, thirty), open(t, c, thirty)
+			one.counted("status.c1.a")
+			two.counted("status.c2.a")
+			one.close()
+			two.close()
+			b := open(t, c, thirty)
+			b.counted("status.c3.a")
+			b.free("status.c2.a")
+			b.counted("status.c1.a")
+		}},
+		{"a user who is here is not forgotten, however long", func(t *testing.T, c *limit.Changes) {
+			open(t, c, thirty).close()
+			b := open(t, c, thirty)
+			time.Sleep(10 * limit.RestorePeriod)
+			b.counted(set("c1", 30)...)
+			open(t, c, thirty).refused("status.c2.a", time.Minute)
+		}},
 		{"in dry-run it counts and lets pass", func(t *testing.T, c *limit.Changes) {
 			b := open(t, c, limit.Rule{Value: 2, DryRun: true})
 			b.counted("status.c1.a", "status.c1.b")

@@ -196,6 +196,17 @@ func TestMeterCountsSubscriptionsOfAnyKind(t *testing.T) {
 	}
 }
 
+func TestMeterIgnoresTheUnsubOfWhatIsNotHeld(t *testing.T) {
+	m := limit.NewMeter(generous())
+	m.Sub(sub("c1", "a"))
+	for _, op := range []limit.SubOp{sub("", ""), sub("c1", "b"), sub("c1", "*")} {
+		m.Unsub(op)
+		if got := m.Usage(time.Time{}).Subscriptions.Used; got != 1 {
+			t.Fatalf("%+v: %d subscriptions are held", op, got)
+		}
+	}
+}
+
 func TestMeterInDryRunCountsAndLetsPass(t *testing.T) {
 	rules := limit.MeterRules{
 		Categories:    limit.Rule{Value: 1, DryRun: true},
