@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/statuswire/statuswire/internal/limit"
 )
 
 // Options are the gateway's settings. The zero value of a field means its default.
@@ -25,6 +27,10 @@ type Options struct {
 	// TokenCookie names an HttpOnly cookie that may carry the token. Only read
 	// when CONNECT has none. Default: "", no cookie is read.
 	TokenCookie string
+
+	// Limits bound what a connection, a user and an address may hold and do. What
+	// is per connection or per user a grant may say otherwise.
+	Limits limit.Options
 
 	// MaxControlLineBytes bounds an operation's line, CONNECT included. Default 4096.
 	MaxControlLineBytes int
@@ -79,6 +85,7 @@ type Options struct {
 // DefaultOptions returns the defaults that the fields name.
 func DefaultOptions() Options {
 	return Options{
+		Limits:              limit.DefaultOptions(),
 		MaxControlLineBytes: 4096,
 		MaxPayloadBytes:     64 << 10,
 		MaxQueueBytes:       1 << 20,
@@ -98,6 +105,7 @@ func DefaultOptions() Options {
 // withDefaults fills the zero fields.
 func (o Options) withDefaults() Options {
 	d := DefaultOptions()
+	o.Limits = o.Limits.WithDefaults()
 	o.MaxControlLineBytes = cmp.Or(o.MaxControlLineBytes, d.MaxControlLineBytes)
 	o.MaxPayloadBytes = cmp.Or(o.MaxPayloadBytes, d.MaxPayloadBytes)
 	o.MaxQueueBytes = cmp.Or(o.MaxQueueBytes, d.MaxQueueBytes)
@@ -117,7 +125,7 @@ func (o Options) withDefaults() Options {
 // Validate reports every setting that is out of its range.
 func (o Options) Validate() error {
 	o = o.withDefaults()
-	var errs []error
+	errs := []error{o.Limits.Validate()}
 	atLeast := func(name string, got, least int) {
 		if got < least {
 			errs = append(errs, fmt.Errorf("%s is %d: it must be at least %d", name, got, least))
