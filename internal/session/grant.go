@@ -3,6 +3,8 @@ package session
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -22,6 +24,12 @@ type Grant struct {
 	// the JWT sets no bound.
 	MaxSubscriptions int
 	MaxPayloadBytes  int
+	// MaxCategories and MaxChanges are the tags categories:N and changes:N: how
+	// many categories the connection may have, and how many subscription changes
+	// a minute its user. 0 means that the JWT does not say; -1 that there is no
+	// bound.
+	MaxCategories int
+	MaxChanges    int
 	// Conversations are those that the grant lets its holder subscribe in, sorted.
 	Conversations []status.ConversationID
 
@@ -48,6 +56,8 @@ func ParseGrant(userJWT string) (*Grant, error) {
 	if g.pub, err = compile(claims.Pub); err != nil {
 		return nil, fmt.Errorf("user JWT, publish permissions: %w", err)
 	}
+	g.MaxCategories = tagNumber(claims.Tags, "categories")
+	g.MaxChanges = tagNumber(claims.Tags, "changes")
 	for _, subject := range claims.Sub.Allow {
 		if c, ok := status.ConversationOf(subject); ok {
 			g.Conversations = append(g.Conversations, c)
@@ -56,6 +66,20 @@ func ParseGrant(userJWT string) (*Grant, error) {
 	slices.Sort(g.Conversations)
 	g.Conversations = slices.Compact(g.Conversations)
 	return g, nil
+}
+
+// tagNumber reads the tag name:N, 0 when there is none or it is no number.
+func tagNumber(tags jwt.TagList, name string) int {
+	for _, tag := range tags {
+		value, ok := strings.CutPrefix(tag, name+":")
+		if !ok {
+			continue
+		}
+		if n, err := strconv.Atoi(value); err == nil {
+			return max(n, -1)
+		}
+	}
+	return 0
 }
 
 // CanSubscribe decides on a SUB of subject, in queue group queue unless it is

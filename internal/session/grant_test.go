@@ -45,6 +45,7 @@ func TestAGrantIsWhatItsJWTSays(t *testing.T) {
 		c.NatsLimits.Subs, c.NatsLimits.Payload = 64, 1000
 		c.Sub.Allow = jwt.StringList{"_INBOX.>", "status.c2.*", "presence.c2", "status.c1.engine", "status.*.info"}
 		c.Pub.Allow = jwt.StringList{"edge.c1.join"}
+		c.Tags = jwt.TagList{"team:red", "categories:7", "changes:many"}
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +61,9 @@ func TestAGrantIsWhatItsJWTSays(t *testing.T) {
 	}
 	if !g.CanPublish("edge.c1.join") || g.CanPublish("edge.c2.join") || !g.CanSubscribe("status.c2.tool", "") || g.CanSubscribe("status.c1.tool", "") {
 		t.Fatal("permissions are off")
+	}
+	if g.MaxCategories != 7 || g.MaxChanges != 0 {
+		t.Fatalf("tags: %d categories, %d changes", g.MaxCategories, g.MaxChanges)
 	}
 	if g.Filters() || !g.CanReceive("status.c1.engine", "") {
 		t.Fatal("there is no deny list")
