@@ -1,0 +1,84 @@
+package metrics
+
+// figures are all that is pulled. newFigures names them.
+type figures struct {
+	credentials, linksOpened, linksOpen, slowCloses, queuedBytes figure
+
+	topics, doubles, mended, unmended figure
+
+	verdicts, foreign, calloutQueued figure
+
+	submissions, publishes, unanswered figure
+
+	requests, requestDuration figure
+
+	auditEvents, auditLost, auditOverflowed, auditRecords, auditRetries, auditOpen figure
+
+	natsUp, natsConnections, natsConnected, natsSubscriptions, natsMessages, natsBytes figure
+	natsSlowConsumers, natsMemory, storeBytes, storeMemory, apiRequests, apiErrors     figure
+	streamMessages, streamBytes, streamSubjects, streamStored                          figure
+}
+
+func (f *figures) all() []figure {
+	return []figure{
+		f.credentials, f.linksOpened, f.linksOpen, f.slowCloses, f.queuedBytes,
+		f.topics, f.doubles, f.mended, f.unmended,
+		f.verdicts, f.foreign, f.calloutQueued,
+		f.submissions, f.publishes, f.unanswered,
+		f.requests, f.requestDuration,
+		f.auditEvents, f.auditLost, f.auditOverflowed, f.auditRecords, f.auditRetries, f.auditOpen,
+		f.natsUp, f.natsConnections, f.natsConnected, f.natsSubscriptions, f.natsMessages, f.natsBytes,
+		f.natsSlowConsumers, f.natsMemory, f.storeBytes, f.storeMemory, f.apiRequests, f.apiErrors,
+		f.streamMessages, f.streamBytes, f.streamSubjects, f.streamStored,
+	}
+}
+
+func newFigures() figures {
+	return figures{
+		credentials: gauge("statuswire_credentials", "Tokens whose grant is held now."),
+		linksOpened: counter("statuswire_links_opened_total", "Links opened to the NATS server for a login decision."),
+		linksOpen:   gauge("statuswire_links", "Links to the NATS server that are open now."),
+		slowCloses:  counter("statuswire_slow_closes_total", "Connections closed because they read too slowly."),
+		queuedBytes: gauge("statuswire_queued_bytes", "Bytes that wait for slow browsers now."),
+
+		topics:   gauge("statuswire_fanout_topics", "Upstream subscriptions now, one for each subject that a browser wants."),
+		doubles:  counter("statuswire_fanout_doubles_total", "Statuses dropped because they had been delivered before."),
+		mended:   counter("statuswire_fanout_mended_total", "Statuses fetched from the stream to mend a hole."),
+		unmended: counter("statuswire_fanout_holes_failed_total", "Holes that could not be mended; their subscriptions were ended."),
+
+		verdicts:      counter("statuswire_callout_verdicts_total", "Login decisions, by verdict: granted, or the cause of the denial.", "verdict"),
+		foreign:       counter("statuswire_callout_foreign_total", "Login requests of other servers in the cluster, passed over."),
+		calloutQueued: gauge("statuswire_callout_queued", "Login requests that wait for a worker now."),
+
+		submissions: counter("statuswire_submissions_total", "Statuses that services have published, whatever became of them."),
+		publishes:   counter("statuswire_publishes_total", "Statuses that services have published, by result: forwarded to the stream, dropped, or the name of the error.", "result"),
+		unanswered:  counter("statuswire_publishes_unanswered_total", "Refused statuses whose publisher did not ask for an answer."),
+
+		requests:        counter("statuswire_requests_total", "Requests of browsers and operators, by endpoint and result: answered or refused.", "endpoint", "result"),
+		requestDuration: figure{desc: gauge("statuswire_request_duration_seconds", "How long requests took from arrival to answer, by endpoint.", "endpoint").desc},
+
+		auditEvents:     counter("statuswire_audit_events_total", "Security events that were recorded."),
+		auditLost:       counter("statuswire_audit_events_lost_total", "Security events that could not be written before the end."),
+		auditOverflowed: counter("statuswire_audit_events_overflowed_total", "Security events that are told only by their number."),
+		auditRecords:    counter("statuswire_audit_records_total", "Records that the stream AUDIT has acknowledged; one stands for one or more events."),
+		auditRetries:    counter("statuswire_audit_retries_total", "Times that a record had to be sent again."),
+		auditOpen:       gauge("statuswire_audit_open_records", "Records that wait now, for more events or for the stream."),
+
+		natsUp:            gauge("statuswire_nats_up", "1 if the NATS server answered the scrape, else 0."),
+		natsConnections:   gauge("statuswire_nats_connections", "Connections to the NATS server now, our own parts' included; a browser has one only while it logs in, or with links: keep."),
+		natsConnected:     counter("statuswire_nats_connections_opened_total", "Connections that the NATS server has had."),
+		natsSubscriptions: gauge("statuswire_nats_subscriptions", "Subscriptions in the NATS server now."),
+		natsMessages:      counter("statuswire_nats_messages_total", "Messages to (in) and from (out) the NATS server.", "direction"),
+		natsBytes:         counter("statuswire_nats_bytes_total", "Payload bytes to (in) and from (out) the NATS server.", "direction"),
+		natsSlowConsumers: counter("statuswire_nats_slow_consumers_total", "Connections that the NATS server found too slow."),
+		natsMemory:        gauge("statuswire_nats_memory_bytes", "Memory of the process as the NATS server reports it."),
+		storeBytes:        gauge("statuswire_nats_jetstream_storage_bytes", "What all streams hold on disk."),
+		storeMemory:       gauge("statuswire_nats_jetstream_memory_bytes", "What all streams hold in memory."),
+		apiRequests:       counter("statuswire_nats_jetstream_api_requests_total", "Requests to the JetStream API."),
+		apiErrors:         counter("statuswire_nats_jetstream_api_errors_total", "Requests to the JetStream API that ended in an error."),
+		streamMessages:    gauge("statuswire_nats_stream_messages", "Messages in the stream now.", "stream"),
+		streamBytes:       gauge("statuswire_nats_stream_bytes", "Bytes in the stream now.", "stream"),
+		streamSubjects:    gauge("statuswire_nats_stream_subjects", "Subjects with at least one message in the stream.", "stream"),
+		streamStored:      counter("statuswire_nats_stream_stored_total", "Messages that the stream has ever stored: its last sequence.", "stream"),
+	}
+}

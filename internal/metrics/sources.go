@@ -1,0 +1,93 @@
+package metrics
+
+import "time"
+
+// Sources are asked at each scrape, from several goroutines. One that is nil is
+// left out, and so are its figures. The types are declared here because metrics
+// stands below the parts, or beside them.
+type Sources struct {
+	Gateway     func() GatewayStats
+	Fanout      func() FanoutStats
+	Callout     func() CalloutStats
+	Broadcaster func() BroadcasterStats
+	Edge        func() map[string]EndpointStats // by the endpoint's name
+	Audit       func() AuditStats
+	// Server is the embedded NATS server. With an error the figure nats_up is 0
+	// and the server's others are left out.
+	Server func() (ServerStats, error)
+}
+
+// GatewayStats are those of gateway.Stats that nobody pushes.
+type GatewayStats struct {
+	Credentials int    // tokens whose grant is held
+	Links       uint64 // links opened for a verdict
+	LinksKept   int64  // links open now
+	SlowCloses  uint64 // sockets closed because they read too slowly
+	Sheltered   int    // bytes that wait for slow browsers
+}
+
+// FanoutStats are those of fanout.Stats that nobody pushes.
+type FanoutStats struct {
+	Topics  int    // upstream subscriptions now
+	Doubles uint64 // statuses dropped because they came before
+	Mended  uint64 // statuses fetched to mend a hole
+	Failed  uint64 // holes that could not be mended
+}
+
+// CalloutStats are those of authcallout.Stats.
+type CalloutStats struct {
+	Granted uint64
+	Denied  map[string]uint64 // by cause; the causes with a bounded number of names
+	Foreign uint64            // requests of other servers, passed over
+	Queued  int               // requests that wait for a worker now
+}
+
+// BroadcasterStats are those of broadcaster.Stats.
+type BroadcasterStats struct {
+	Received   uint64
+	Forwarded  uint64
+	Refused    map[string]uint64 // by the name of the error in the status table
+	Unanswered uint64
+	Dropped    uint64
+}
+
+// EndpointStats are those of edge.EndpointStats.
+type EndpointStats struct {
+	Answered, Refused uint64
+	DurationTotal     time.Duration
+}
+
+// AuditStats are those of audit.Stats.
+type AuditStats struct {
+	Recorded, Written, Lost, Overflowed, Records, Retries uint64
+	Open                                                  int
+}
+
+// ServerStats is what the embedded NATS server says about itself: Varz, and for
+// the streams Jsz.
+type ServerStats struct {
+	Connections      int    // open now, our own parts' included
+	TotalConnections uint64 // since the start
+	Subscriptions    int
+	InMsgs, OutMsgs  int64
+	InBytes          int64
+	OutBytes         int64
+	SlowConsumers    int64
+	MemoryBytes      int64 // of the process
+
+	StoreBytes       uint64 // JetStream, on disk
+	StoreMemoryBytes uint64 // JetStream, in memory
+	APIRequests      uint64 // to JetStream
+	APIErrors        uint64
+
+	Streams []StreamStats
+}
+
+// StreamStats is one stream's state.
+type StreamStats struct {
+	Name         string
+	Messages     uint64
+	Bytes        uint64
+	Subjects     int // that have at least one message
+	LastSequence uint64
+}
