@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/statuswire/statuswire/internal/natsproto"
+	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -121,29 +122,20 @@ func (s *socket) doPub(op *natsproto.Operation) error {
 		s.sendErr("Invalid Publish Subject")
 	}
 	g, _ := s.held()
-	if !g.CanPublish(subject) {
-		var reason string
-		if strings.HasPrefix(subject, "edge.") {
-			g, reason = s.join(subject, g)
-		}
-		if !g.CanPublish(subject) {
-			s.sendErr(refusePub(subject, reason))
-			return nil
-		}
+	if refused := decidePub(g, subject, func(g *session.Grant) (*session.Grant, string) { return s.join(subject, g) }); refused != "" {
+		s.sendErr(refused)
+		return nil
 	}
+	g, _ = s.held()
 	if g.MaxPayloadBytes >= 0 && len(op.Payload) > g.MaxPayloadBytes {
 		return end(closeTooLarge(natsproto.ErrPayloadTooLarge.Error(), g.MaxPayloadBytes))
 	}
 	body := append([]byte(nil), op.Payload[op.HeaderBytes:]...)
-	switch {
-	case subject == status.GatewayToken:
-		s.ok()
+	s.ok()
+	if subject == status.GatewayToken {
 		s.renewToken(reply, string(body))
-	case strings.HasPrefix(subject, "edge."):
-		s.ok()
+	} else {
 		s.ask(subject, reply, body)
-	default:
-		s.sendErr(refusePub(subject, reasonNotServed))
 	}
 	return nil
 }

@@ -74,19 +74,7 @@ func (s *socket) checkSub(subject, queue string) string {
 	if g.MaxSubscriptions >= 0 && count >= g.MaxSubscriptions {
 		return refuseSub(subject, queue, reasonTooManySubs(g.MaxSubscriptions))
 	}
-	if queue == sysQueue {
-		return refuseSub(subject, queue, "")
-	}
-	if !g.CanSubscribe(subject, queue) {
-		var reason string
-		if g, reason = s.join(subject, g); !g.CanSubscribe(subject, queue) {
-			return refuseSub(subject, queue, reason)
-		}
-	}
-	if _, ok := status.ConversationOf(subject); !ok && !isInbox(subject) || strings.HasPrefix(subject, "edge.") {
-		return refuseSub(subject, queue, reasonNotServed)
-	}
-	return ""
+	return decideSub(g, subject, queue, func(g *session.Grant) (*session.Grant, string) { return s.join(subject, g) })
 }
 
 // join tries to have the grant cover the conversation that the subject reaches
@@ -99,17 +87,9 @@ func (s *socket) join(subject string, g *session.Grant) (*session.Grant, string)
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.LoginTimeout)
 	defer cancel()
-	admitted, err := s.gateway.deps.Directory.Admits(ctx, c, g.User)
-	switch {
-	case err != nil:
-		s.gateway.opts.Logger.Warn("the directory does not answer", "error", err)
-		return g, reasonUnavailable
-	case !admitted:
-		return g, status.NotTheirs(string(c))
-	}
 	cred := s.currentCredential()
-	if used := cred.inUse(); len(used) >= maxConversations {
-		return g, reasonTooManyConversations(maxConversations)
+	if reason := s.gateway.decideJoin(ctx, c, g.User, cred); reason != "" {
+		return g, reason
 	}
 	if err := cred.ensure(ctx, s, s.loginOptions(), need{conversations: []status.ConversationID{c}}); err != nil {
 		return g, s.joinFailed(err)
