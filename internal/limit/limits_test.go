@@ -230,11 +230,18 @@ func TestOptionsHaveDefaultsAndRanges(t *testing.T) {
 		limit.Operations: d.Operations.Value, limit.SubscriptionChanges: d.SubscriptionChanges.Value,
 		limit.ConnectionsPerUser: d.ConnectionsPerUser.Value, limit.ConnectionsPerAddress: d.ConnectionsPerAddress.Value,
 		limit.FailedLogins: d.FailedLogins.Value, limit.Upgrades: d.Upgrades.Value,
+		limit.Handshakes: d.Handshakes.Value,
 	}
 	for _, s := range limit.Settings() {
 		if got[s.Name] != s.Default || s.Default < s.Min || s.Default > s.Max {
 			t.Errorf("%+v: the default is %d", s, got[s.Name])
 		}
+		if r := d.Rule(s.Name); r == nil || r.Value != s.Default {
+			t.Errorf("%s: the rule by its name is %+v", s.Name, r)
+		}
+	}
+	if r := d.Rule("nothing"); r != nil {
+		t.Errorf("a limit that is none has the rule %+v", r)
 	}
 	o := limit.Options{SubscriptionChanges: limit.Rule{Value: -1}, FailedLogins: limit.Rule{Value: 1001, DryRun: true}}
 	err := o.Validate()

@@ -14,6 +14,7 @@ const (
 	ConnectionsPerAddress Name = "connections_per_address" // at once
 	FailedLogins          Name = "failed_logins"           // of an address, in any minute
 	Upgrades              Name = "upgrades"                // of the node, a second
+	Handshakes            Name = "handshakes"              // connections of the node that have not logged in, at once
 )
 
 // Setting says what a limit may be set to.
@@ -35,5 +36,6 @@ func Settings() []Setting {
 		{ConnectionsPerAddress, 200, 1, 1_000_000},
 		{FailedLogins, 20, 1, 1_000},
 		{Upgrades, 2_000, 1, 1_000_000},
+		{Handshakes, 4_096, 1, 1_000_000},
 	}
 }

@@ -58,6 +58,8 @@ type Options struct {
 	FailedLogins Rule
 	// Upgrades of this node a second; as many may come at once.
 	Upgrades Rule
+	// Handshakes of this node at once: connections that have not logged in yet.
+	Handshakes Rule
 }
 
 // DefaultOptions returns the defaults, nothing in dry-run.
@@ -86,10 +88,23 @@ func (o Options) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Rule points at the rule of the limit, for those who go through Settings; nil
+// when there is no such limit.
+func (o *Options) Rule(name Name) *Rule {
+	rules := o.rules()
+	for i, s := range Settings() {
+		if s.Name == name {
+			return rules[i]
+		}
+	}
+	return nil
+}
+
 // rules points at the rules in the order of Settings.
-func (o *Options) rules() [8]*Rule {
+func (o *Options) rules() [9]*Rule {
 	return [...]*Rule{
 		&o.Categories, &o.Subscriptions, &o.Operations, &o.SubscriptionChanges,
 		&o.ConnectionsPerUser, &o.ConnectionsPerAddress, &o.FailedLogins, &o.Upgrades,
+		&o.Handshakes,
 	}
 }
