@@ -21,15 +21,21 @@ type announcer struct {
 	self    string
 	spacing time.Duration
 	confirm time.Duration
+	repeat  time.Duration
 	// nodes are those of which one announces, self among them when it is ready.
 	nodes []string
 
 	told    map[status.ConversationID]*told
 	pending map[status.ConversationID]*pending
 	// confirms has every announcement to be confirmed, the earliest first, and
-	// some after which another one came.
-	confirms []confirmation
-	sent     uint64
+	// some after which another one came; repeats the same of confirmations.
+	confirms, repeats []confirmation
+	// recent has the conversations that changed lately, whoever announces them:
+	// should that node turn out to be gone, perhaps nobody was told. olds has each
+	// once, with a time at which it may be forgotten or has changed again.
+	recent map[status.ConversationID]time.Time
+	olds   []confirmation
+	sent   uint64
 }
 
 // told is what the watchers of a conversation know.
@@ -54,8 +60,9 @@ type confirmation struct {
 
 func newAnnouncer(self string, o Options) *announcer {
 	return &announcer{
-		self: self, spacing: o.Spacing, confirm: o.ConfirmAfter,
+		self: self, spacing: o.Spacing, confirm: o.ConfirmAfter, repeat: o.RepeatEvery,
 		told: map[status.ConversationID]*told{}, pending: map[status.ConversationID]*pending{},
+		recent: map[status.ConversationID]time.Time{},
 	}
 }
 
@@ -78,7 +85,16 @@ func pick(nodes []string, c status.ConversationID) (best string) {
 	return best
 }
 
-// mark notes that the conversation may have changed.
+// changed notes that the conversation may have changed.
+func (a *announcer) changed(now time.Time, c status.ConversationID, whole bool) {
+	if _, there := a.recent[c]; !there {
+		a.olds = append(a.olds, confirmation{now.Add(a.confirm), c})
+	}
+	a.recent[c] = now
+	a.mark(now, c, whole)
+}
+
+// mark has the conversation looked at, if it is this node's to announce.
 func (a *announcer) mark(now time.Time, c status.ConversationID, whole bool) {
 	if !a.mine(c) {
 		return
@@ -94,17 +110,21 @@ func (a *announcer) mark(now time.Time, c status.ConversationID, whole bool) {
 	p.whole = p.whole || whole
 }
 
-// elect takes a new set of nodes: what is no longer this node's is forgotten, what
-// has become its own is told as a whole.
+// elect takes a new set of nodes: what is no longer this node's is forgotten when
+// what is pending is told; what has become its own is told as a whole.
 func (a *announcer) elect(now time.Time, nodes []string, v *view) {
 	a.nodes = nodes
 	for c := range a.told {
-		if !a.mine(c) {
+		if !a.mine(c) && a.pending[c] == nil {
 			delete(a.told, c)
-			delete(a.pending, c)
 		}
 	}
 	for c := range v.present {
+		if a.told[c] == nil {
+			a.mark(now, c, true)
+		}
+	}
+	for c := range a.recent {
 		if a.told[c] == nil {
 			a.mark(now, c, true)
 		}
@@ -130,15 +150,26 @@ func (a *announcer) step(now time.Time, v *view) (out []outgoing) {
 			continue
 		}
 		delete(a.pending, c)
-		if a.mine(c) {
-			out = a.tell(out, now, c, v, p.whole)
+		out = a.tell(out, now, c, v, p.whole)
+		if !a.mine(c) { // any more: its successor may not know of the change
+			delete(a.told, c)
 		}
 	}
-	for len(a.confirms) > 0 && !a.confirms[0].due.After(now) {
-		f := a.confirms[0]
-		a.confirms = a.confirms[1:]
-		if t := a.told[f.conversation]; t != nil && t.confirm.Equal(f.due) {
-			out = a.tellAgain(out, now, f.conversation, v)
+	for len(a.olds) > 0 && !a.olds[0].due.After(now) {
+		c := a.olds[0].conversation
+		a.olds = a.olds[1:]
+		if due := a.recent[c].Add(a.confirm); due.After(now) {
+			a.olds = append(a.olds, confirmation{due, c})
+		} else {
+			delete(a.recent, c)
+		}
+	}
+	for _, queue := range []*[]confirmation{&a.confirms, &a.repeats} {
+		for q := *queue; len(q) > 0 && !q[0].due.After(now); q = *queue {
+			*queue = q[1:]
+			if t := a.told[q[0].conversation]; t != nil && t.confirm.Equal(q[0].due) {
+				out = a.tellAgain(out, now, q[0].conversation, v)
+			}
 		}
 	}
 	return out
@@ -183,7 +214,10 @@ func (a *announcer) tellAgain(out []outgoing, now time.Time, c status.Conversati
 	out = a.send(out, now, c, t, reset, joins, leaves)
 	if len(t.list) == 0 {
 		delete(a.told, c)
+		return out
 	}
+	t.confirm = now.Add(a.repeat)
+	a.repeats = append(a.repeats, confirmation{t.confirm, c})
 	return out
 }
 
@@ -223,6 +257,12 @@ func (a *announcer) next() (t time.Time) {
 	}
 	if len(a.confirms) > 0 {
 		t = earlier(t, a.confirms[0].due)
+	}
+	if len(a.repeats) > 0 {
+		t = earlier(t, a.repeats[0].due)
+	}
+	if len(a.olds) > 0 {
+		t = earlier(t, a.olds[0].due)
 	}
 	return t
 }

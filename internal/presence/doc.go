@@ -36,7 +36,8 @@
 // conversation's id picks (rendezvous hashing), so that each watcher hears one
 // sequence of absolute values. The first announcement of a conversation by a node
 // is a whole list (Reset), and so is the confirmation that follows the last change
-// after a while, which mends what a watcher may have missed. A node is ready a
-// second after its start, when it has heard the others. When two nodes find each
-// other again after a partition, the announcers send whole lists.
+// after a while and is repeated now and then: it mends what a watcher may have
+// missed. A node is ready a second after its start, when it has heard the others.
+// When two nodes find each other again after a partition, the announcers send whole
+// lists.
 package presence

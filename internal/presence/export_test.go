@@ -120,7 +120,8 @@ func (n *Node) List(c status.ConversationID) []Member { return n.m.view.list(c) 
 // Size counts everything that the node remembers.
 func (n *Node) Size() int {
 	size := len(n.m.local.keys) + len(n.m.local.leaving) + len(n.m.view.present) + len(n.m.dirty) +
-		len(n.m.told.told) + len(n.m.told.pending) + len(n.m.told.confirms)
+		len(n.m.told.told) + len(n.m.told.pending) + len(n.m.told.confirms) + len(n.m.told.repeats) +
+		len(n.m.told.recent) + len(n.m.told.olds)
 	for r := range maps.Values(n.m.view.replicas) {
 		size += r.count
 	}

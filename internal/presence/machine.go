@@ -102,7 +102,7 @@ func (m *machine) touch(now time.Time, k key) {
 	m.own.set(k, m.local.value(k), func(c change) {
 		m.dirty[k] = struct{}{}
 		m.view.changed(c)
-		m.told.mark(now, c.conversation, false)
+		m.told.changed(now, c.conversation, false)
 	})
 }
 
@@ -130,9 +130,11 @@ func (m *machine) receive(now time.Time, msg message) {
 		touched = append(touched, c.conversation)
 	}))
 	restarted := r.incarnation != incarnation
+	isReady := r.ready
 	if restarted {
 		p.ends = time.Time{}
 		m.introduce(now)
+		r.ready = false // for a moment: who announced for its old self has to be told anew
 	}
 	if r.ended && p.ends.IsZero() {
 		p.ends = now.Add(m.opts.Grace)
@@ -141,7 +143,14 @@ func (m *machine) receive(now time.Time, msg message) {
 		m.elect(now)
 	}
 	for _, c := range touched {
-		m.told.mark(now, c, restarted) // its old self may have announced them
+		m.told.changed(now, c, restarted)
+	}
+	if restarted && isReady {
+		r.ready = true
+		m.elect(now)
+	}
+	if (met || restarted) && msg.Ready && m.ready {
+		m.told.again(now, m.view) // both announced without knowing of the other
 	}
 	if msg.verb == verbSnapshot {
 		m.heardLost(now, p, slices.Contains(msg.Lost, m.self))
@@ -270,7 +279,7 @@ func (m *machine) dropNodes(now time.Time) {
 	if dropped {
 		m.elect(now)
 		for _, c := range left { // perhaps nobody told their watchers anything for a while
-			m.told.mark(now, c, true)
+			m.told.changed(now, c, true)
 		}
 	}
 }

@@ -32,6 +32,9 @@ type Options struct {
 	// a half SnapshotIntervals: then it also reaches watchers behind a failure of
 	// the network that was too short to be noticed. Default 20 s.
 	ConfirmAfter time.Duration
+	// RepeatEvery is how often the announcer sends the list of a conversation in
+	// which somebody is present, after that. Default 5 min.
+	RepeatEvery time.Duration
 	// MaxMembers bounds the entries (a user in a conversation) of one node. What
 	// exceeds it is not shown, and counted in Stats.Overflow. Default 200,000.
 	MaxMembers int
@@ -50,6 +53,7 @@ func DefaultOptions() Options {
 		Settle:           time.Second,
 		Spacing:          250 * time.Millisecond,
 		ConfirmAfter:     20 * time.Second,
+		RepeatEvery:      5 * time.Minute,
 		MaxMembers:       200_000,
 		MaxNodes:         64,
 		Logger:           slog.New(slog.DiscardHandler),
@@ -64,7 +68,7 @@ func (o Options) Validate() error {
 		value time.Duration
 	}{
 		{"grace", o.Grace}, {"snapshot interval", o.SnapshotInterval}, {"settle", o.Settle},
-		{"spacing", o.Spacing}, {"time to confirm", o.ConfirmAfter},
+		{"spacing", o.Spacing}, {"time to confirm", o.ConfirmAfter}, {"time to repeat", o.RepeatEvery},
 	} {
 		if d.value != 0 && d.value < time.Millisecond {
 			errs = append(errs, fmt.Errorf("presence: %s is %v: it must be at least 1ms, or left out for the default", d.name, d.value))
@@ -86,6 +90,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Settle, d.Settle)
 	setDefault(&o.Spacing, d.Spacing)
 	setDefault(&o.ConfirmAfter, d.ConfirmAfter)
+	setDefault(&o.RepeatEvery, d.RepeatEvery)
 	setDefault(&o.MaxMembers, d.MaxMembers)
 	setDefault(&o.MaxNodes, d.MaxNodes)
 	if o.Logger == nil {
