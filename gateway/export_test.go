@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/session"
 )
 
 // Encode makes the frame of a message for a browser that reads headers.
@@ -34,3 +35,15 @@ func (o Outbox) Frame(b []byte) { o.out.frame(b) }
 
 // Backlog is how many bytes wait.
 func (o Outbox) Backlog() int { return o.out.backlog() }
+
+// LimitTo sets how many messages in all one of Receivers may get.
+func LimitTo(r fanout.Receiver, most int) {
+	sub := r.(*localSub)
+	sub.out.limit(sub, most)
+}
+
+// BacklogOf is how many bytes wait for one of Receivers.
+func BacklogOf(r fanout.Receiver) int { return r.(*localSub).out.backlog() }
+
+// FilterBy has one of Receivers get only what the grant lets it receive.
+func FilterBy(r fanout.Receiver, g *session.Grant) { r.(*localSub).socket.filter.Store(g) }

@@ -79,6 +79,24 @@ func (o *outbox) deliver(sub *localSub, b []byte) (last bool) {
 	return last
 }
 
+// deliverRun writes n message frames at once for the subscription, unless that has
+// ended. It is false, and nothing is written, when they have to be counted one by one.
+func (o *outbox) deliverRun(sub *localSub, n int, b []byte) bool {
+	o.mu.Lock()
+	ended, counted := sub.ended, sub.max > 0
+	if ended || counted {
+		o.mu.Unlock()
+		return ended
+	}
+	sub.delivered += n
+	full := o.writeLocked(b)
+	o.mu.Unlock()
+	if full {
+		o.overflow()
+	}
+	return true
+}
+
 // end marks the subscription as ended: after it returns, no message for it is written.
 func (o *outbox) end(sub *localSub) {
 	o.mu.Lock()
@@ -198,6 +216,13 @@ func (o *outbox) close(last []byte) <-chan struct{} {
 		o.finishLocked()
 	}
 	return o.finished
+}
+
+// counts returns how many messages the subscription got, and its limit.
+func (o *outbox) counts(sub *localSub) (delivered, most int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return sub.delivered, sub.max
 }
 
 // backlog is how many bytes wait for the browser.

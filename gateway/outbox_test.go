@@ -9,7 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nkeys"
+
 	"github.com/statuswire/statuswire/gateway"
+	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/session"
 )
 
 // A socket keeps the write deadline that its queue was last written under. When
@@ -49,4 +54,65 @@ func TestABrowserThatWasSlowOnceStillGetsWhatIsWrittenLongAfter(t *testing.T) {
 	if string(got) != "later" {
 		t.Fatalf("got %q", got)
 	}
+}
+
+func TestARunIsWrittenAtOnceButForWhatTheBrowserMayNotHave(t *testing.T) {
+	run := &fanout.Run{}
+	var frames [][]byte
+	for _, category := range []string{"engine", "secret", "tool"} {
+		m := &fanout.Message{Subject: "status.c1." + category, Data: []byte("x")}
+		run.Messages = append(run.Messages, m)
+		frames = append(frames, gateway.Encode(m, "7"))
+	}
+	for _, c := range []struct {
+		name string
+		most int
+		deny string
+		want [][]byte
+	}{
+		{"without a bound all of it", 0, "", frames},
+		{"with a maximum within the run what is due", 2, "", frames[:2]},
+		{"with a maximum above it all of it", 4, "", frames},
+		{"with a subject denied the others", 0, "status.c1.secret", [][]byte{frames[0], frames[2]}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn, browser := net.Pipe() // not the kernel's: all goes through the queue
+			defer browser.Close()
+			defer conn.Close()
+			r := gateway.Receivers([]net.Conn{conn}, func(int) string { return "7" })[0].(fanout.RunReceiver)
+			gateway.LimitTo(r, c.most)
+			if c.deny != "" {
+				gateway.FilterBy(r, grantWithout(t, c.deny))
+			}
+			r.DeliverRun(run, nil)
+			must(t, browser.SetReadDeadline(time.Now().Add(patience)))
+			want := bytes.Join(c.want, nil)
+			got := make([]byte, len(want))
+			_, err := io.ReadFull(browser, got)
+			must(t, err)
+			if !bytes.Equal(got, want) {
+				t.Fatalf("got %q, want %q", got, want)
+			}
+			eventually(t, "nothing else waits", func() bool { return gateway.BacklogOf(r) == 0 })
+		})
+	}
+}
+
+// grantWithout is for status.c1.* but for one subject.
+func grantWithout(t *testing.T, denied string) *session.Grant {
+	t.Helper()
+	account, err := nkeys.CreateAccount()
+	must(t, err)
+	user, err := nkeys.CreateUser()
+	must(t, err)
+	public, err := user.PublicKey()
+	must(t, err)
+	claims := jwt.NewUserClaims(public)
+	claims.Sub.Allow.Add("status.c1.*")
+	claims.Sub.Deny.Add(denied)
+	signed, err := claims.Encode(account)
+	must(t, err)
+	grant, err := session.ParseGrant(signed)
+	must(t, err)
+	return grant
 }

@@ -222,12 +222,12 @@ func (f *Fanout) Stats() Stats {
 
 // serve delivers the messages of one shard.
 func (f *Fanout) serve(shard <-chan *nats.Msg) {
+	ms := make([]*nats.Msg, 0, maxRun)
 	for {
 		select {
 		case m := <-shard:
-			if t, ok := f.bySub.Load(m.Sub); ok {
-				t.(*topic).take(newMessage(m))
-			}
+			ms = batch(append(ms[:0], m), shard)
+			f.pass(ms)
 		case <-f.ctx.Done():
 			return
 		}

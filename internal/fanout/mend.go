@@ -113,8 +113,8 @@ func (t *topic) fail(subject string, err error) {
 	reason := fmt.Sprintf("statuses of %q are missing and could not be fetched: subscribe again and read the history", subject)
 	for _, r := range t.current() {
 		if s := r.subscription; t.remove(s) {
-			r.receiver.Ended(s, reason)
 			f.leave(t)
+			r.receiver.Ended(s, reason)
 		}
 	}
 }

@@ -40,14 +40,18 @@ const maxEncoded = 16
 // form such as "without headers"), made once for all receivers that ask alike.
 // The bytes may be kept but not changed. Only for use within Receiver.Deliver.
 func (m *Message) Encoded(sid string, variant uint8, encode func(m *Message, sid string, variant uint8) []byte) []byte {
-	for i := range m.encoded {
-		if e := &m.encoded[i]; e.variant == variant && e.sid == sid {
+	return encodeOnce(&m.encoded, sid, variant, func() []byte { return encode(m, sid, variant) })
+}
+
+func encodeOnce(known *[]encoded, sid string, variant uint8, encode func() []byte) []byte {
+	for i := range *known {
+		if e := &(*known)[i]; e.variant == variant && e.sid == sid {
 			return e.frame
 		}
 	}
-	frame := encode(m, sid, variant)
-	if len(m.encoded) < maxEncoded {
-		m.encoded = append(m.encoded, encoded{sid: sid, variant: variant, frame: frame})
+	frame := encode()
+	if len(*known) < maxEncoded {
+		*known = append(*known, encoded{sid: sid, variant: variant, frame: frame})
 	}
 	return frame
 }

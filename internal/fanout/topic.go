@@ -14,6 +14,7 @@ import (
 // finds them in a row, and none of the subscriptions in the cache.
 type recipient struct {
 	receiver     Receiver
+	runs         RunReceiver // the receiver, nil when it is none
 	subscription *Subscription
 }
 
@@ -159,31 +160,37 @@ func (t *topic) current() []recipient {
 	if t.snapshot == nil {
 		t.snapshot = make([]recipient, len(t.members))
 		for i, s := range t.members {
-			t.snapshot[i] = recipient{s.receiver, s}
+			runs, _ := s.receiver.(RunReceiver)
+			t.snapshot[i] = recipient{s.receiver, runs, s}
 		}
 	}
 	return t.snapshot
 }
 
-// take lets a message that came from upstream pass.
-func (t *topic) take(m *Message) {
+// take lets messages that came from upstream pass.
+func (t *topic) take(ms ...*Message) {
 	t.order.Lock()
 	defer t.order.Unlock()
-	if !t.mending {
-		t.passLocked(m)
-		return
+	var run []*Message // may be delivered, and is not yet
+	for _, m := range ms {
+		switch {
+		case t.mending:
+			// What does not fit is left out: the next one that passes shows the hole.
+			if len(t.waiting) < t.fanout.opts.MaxWaiting {
+				t.waiting = append(t.waiting, m)
+			}
+		case t.passesLocked(m):
+			run = append(run, m)
+		}
 	}
-	// What does not fit is left out: the next one that passes shows the hole.
-	if len(t.waiting) < t.fanout.opts.MaxWaiting {
-		t.waiting = append(t.waiting, m)
-	}
+	t.sendRun(run)
 }
 
-// passLocked applies the recovery rule to m; order is held.
-func (t *topic) passLocked(m *Message) {
+// passesLocked applies the recovery rule to m and is true when m is to be
+// delivered now; order is held until it is, so that what mends a hole comes after.
+func (t *topic) passesLocked(m *Message) bool {
 	if t.at == nil || m.Sequence == 0 {
-		t.send(m)
-		return
+		return true
 	}
 	switch t.at.see(m.Subject, m.Sequence, m.prev) {
 	case drop:
@@ -194,8 +201,9 @@ func (t *topic) passLocked(m *Message) {
 		t.fanout.running.Go(t.mend)
 	case deliver:
 		t.at.advance(m.Subject, m.Sequence)
-		t.send(m)
+		return true
 	}
+	return false
 }
 
 // send hands m to the members: to all, or to one of a queue group.
