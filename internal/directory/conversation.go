@@ -76,6 +76,22 @@ func (c Conversation) WithoutMember(u status.UserID) Conversation {
 	return c
 }
 
+// WithCategory returns a copy that has the category as its own. It is c itself
+// when c has the category already.
+func (c Conversation) WithCategory(name status.Category) Conversation {
+	if slices.Contains(c.AllCategories(), name) {
+		return c
+	}
+	c.Categories = append(slices.Clone(c.Categories), name)
+	return c
+}
+
+// WithoutCategory returns a copy that does not have the category as its own.
+func (c Conversation) WithoutCategory(name status.Category) Conversation {
+	c.Categories = slices.DeleteFunc(slices.Clone(c.Categories), func(own status.Category) bool { return own == name })
+	return c
+}
+
 // Validate says which rule the conversation breaks. The error wraps ErrInvalid
 // and, where an identifier is at fault, the error of package status.
 func (c Conversation) Validate() error {

@@ -27,6 +27,8 @@ type Directory interface {
 	Create(context.Context, directory.Conversation) error
 	AddMember(context.Context, status.ConversationID, status.UserID) (directory.Conversation, error)
 	RemoveMember(context.Context, status.ConversationID, status.UserID) (directory.Conversation, error)
+	AddCategory(context.Context, status.ConversationID, status.Category) (directory.Conversation, error)
+	RetireCategory(context.Context, status.ConversationID, status.Category) (directory.Conversation, error)
 	Delete(context.Context, status.ConversationID) error
 	WasDeleted(context.Context, status.ConversationID) (bool, error)
 	Import(context.Context, []directory.Conversation) []directory.Outcome
@@ -100,6 +102,43 @@ func Run(t *testing.T, open func(t *testing.T) Directory) {
 		_, err = d.RemoveMember(t.Context(), "c1", "alice")
 		wantErr(t, err, directory.ErrOwner)
 		wantOwner(t, d, "c1", "alice")
+	})
+	t.Run("categories come and go, twice is once, the default ones stay", func(t *testing.T) {
+		d := started(t, open)
+		must(t, d.Create(t.Context(), directory.Conversation{ID: "c1", Owner: "alice", Categories: []status.Category{"render"}}))
+		wantCategories := func(c directory.Conversation, err error, want ...status.Category) {
+			t.Helper()
+			must(t, err)
+			known, err := d.Conversation(t.Context(), "c1")
+			must(t, err)
+			if !slices.Equal(c.Categories, want) || !known.Equal(c) {
+				t.Fatalf("categories are %v, known %v, want %v", c.Categories, known.Categories, want)
+			}
+		}
+		for range 2 {
+			c, err := d.AddCategory(t.Context(), "c1", "deploy")
+			wantCategories(c, err, "render", "deploy")
+		}
+		c, err := d.AddCategory(t.Context(), "c1", "engine")
+		wantCategories(c, err, "render", "deploy")
+		for range 2 {
+			c, err := d.RetireCategory(t.Context(), "c1", "render")
+			wantCategories(c, err, "deploy")
+		}
+		_, err = d.RetireCategory(t.Context(), "c1", "engine")
+		wantErr(t, err, directory.ErrInvalid)
+		for _, change := range []func(context.Context, status.ConversationID, status.Category) (directory.Conversation, error){d.AddCategory, d.RetireCategory} {
+			_, err := change(t.Context(), "c1", "Deploy")
+			wantErr(t, err, directory.ErrInvalid)
+			_, err = change(t.Context(), "nope", "deploy")
+			wantErr(t, err, directory.ErrNotFound)
+		}
+		for i := 1; i < directory.MaxOwnCategories; i++ {
+			_, err := d.AddCategory(t.Context(), "c1", status.Category(fmt.Sprintf("more%d", i)))
+			must(t, err)
+		}
+		_, err = d.AddCategory(t.Context(), "c1", "toomany")
+		wantErr(t, err, directory.ErrInvalid)
 	})
 	t.Run("the 1,001st member is refused", func(t *testing.T) {
 		d := started(t, open)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -58,7 +59,10 @@ func (d *Directory) Create(ctx context.Context, c directory.Conversation) error 
 // already changes nothing. Errors: directory.ErrNotFound, ErrInvalid,
 // ErrBroken, ErrConflict, ErrUnavailable.
 func (d *Directory) AddMember(ctx context.Context, id status.ConversationID, user status.UserID) (directory.Conversation, error) {
-	return d.amend(ctx, id, user, func(c directory.Conversation) (directory.Conversation, error) {
+	if _, err := status.ParseUserID(string(user)); err != nil {
+		return directory.Conversation{}, fmt.Errorf("%w: %w", directory.ErrInvalid, err)
+	}
+	return d.amend(ctx, id, func(c directory.Conversation) (directory.Conversation, error) {
 		return c.WithMember(user), nil
 	})
 }
@@ -67,11 +71,40 @@ func (d *Directory) AddMember(ctx context.Context, id status.ConversationID, use
 // changes nothing; the owner cannot be removed (directory.ErrOwner). Errors
 // otherwise as AddMember.
 func (d *Directory) RemoveMember(ctx context.Context, id status.ConversationID, user status.UserID) (directory.Conversation, error) {
-	return d.amend(ctx, id, user, func(c directory.Conversation) (directory.Conversation, error) {
+	if _, err := status.ParseUserID(string(user)); err != nil {
+		return directory.Conversation{}, fmt.Errorf("%w: %w", directory.ErrInvalid, err)
+	}
+	return d.amend(ctx, id, func(c directory.Conversation) (directory.Conversation, error) {
 		if user == c.Owner {
 			return c, fmt.Errorf("%w: %q owns %q", directory.ErrOwner, user, id)
 		}
 		return c.WithoutMember(user), nil
+	})
+}
+
+// AddCategory gives the conversation a category of its own. One that it has
+// already, a default one too, changes nothing. Errors as AddMember.
+func (d *Directory) AddCategory(ctx context.Context, id status.ConversationID, name status.Category) (directory.Conversation, error) {
+	if _, err := status.ParseCategory(string(name)); err != nil {
+		return directory.Conversation{}, fmt.Errorf("%w: %w", directory.ErrInvalid, err)
+	}
+	return d.amend(ctx, id, func(c directory.Conversation) (directory.Conversation, error) {
+		return c.WithCategory(name), nil
+	})
+}
+
+// RetireCategory takes a category of its own from the conversation: nothing more
+// can be published to it. One that it does not have changes nothing; a default
+// one stays (directory.ErrInvalid). Errors otherwise as AddMember.
+func (d *Directory) RetireCategory(ctx context.Context, id status.ConversationID, name status.Category) (directory.Conversation, error) {
+	if _, err := status.ParseCategory(string(name)); err != nil {
+		return directory.Conversation{}, fmt.Errorf("%w: %w", directory.ErrInvalid, err)
+	}
+	if slices.Contains(status.DefaultCategories(), name) {
+		return directory.Conversation{}, fmt.Errorf("%w: %q is a default category that every conversation has: it cannot be retired", directory.ErrInvalid, name)
+	}
+	return d.amend(ctx, id, func(c directory.Conversation) (directory.Conversation, error) {
+		return c.WithoutCategory(name), nil
 	})
 }
 
@@ -91,11 +124,8 @@ func (d *Directory) Delete(ctx context.Context, id status.ConversationID) error 
 }
 
 // amend changes a conversation that is there.
-func (d *Directory) amend(ctx context.Context, id status.ConversationID, user status.UserID, change func(directory.Conversation) (directory.Conversation, error)) (directory.Conversation, error) {
+func (d *Directory) amend(ctx context.Context, id status.ConversationID, change func(directory.Conversation) (directory.Conversation, error)) (directory.Conversation, error) {
 	if _, err := status.ParseConversationID(string(id)); err != nil {
-		return directory.Conversation{}, fmt.Errorf("%w: %w", directory.ErrInvalid, err)
-	}
-	if _, err := status.ParseUserID(string(user)); err != nil {
 		return directory.Conversation{}, fmt.Errorf("%w: %w", directory.ErrInvalid, err)
 	}
 	return d.edit(ctx, id, func(e *entry) (decision, error) {
