@@ -30,16 +30,23 @@ func (s *Service) decide(ctx context.Context, req *jwt.AuthorizationRequestClaim
 		return g, err
 	}
 	g.user = who.User
-	if g.expires, err = expiry(time.Now(), who.Expires, s.opts.GrantLifetime); err != nil {
-		return g, err
-	}
 	if native {
 		g.connection = jwt.ConnectionTypeWebsocket
 		if ask, err = s.nativeAsk(ctx, who.User, req.ConnectOptions.Username); err != nil {
 			return g, err
 		}
 	}
-	g.conversations, err = s.admitted(ctx, who.User, ask)
+	return s.entitled(ctx, g, who.Expires, ask)
+}
+
+// entitled fills in what the grant's user gets of what is asked for. tokenEnd is
+// when the user's token ends.
+func (s *Service) entitled(ctx context.Context, g grant, tokenEnd time.Time, ask session.Ask) (grant, error) {
+	var err error
+	if g.expires, err = expiry(time.Now(), tokenEnd, s.opts.GrantLifetime); err != nil {
+		return g, err
+	}
+	g.conversations, err = s.admitted(ctx, g.user, ask)
 	return g, err
 }
 

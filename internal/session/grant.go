@@ -42,6 +42,13 @@ func ParseGrant(userJWT string) (*Grant, error) {
 	if err != nil {
 		return nil, fmt.Errorf("user JWT: %w", err)
 	}
+	return GrantOf(claims)
+}
+
+// GrantOf compiles the claims of a user JWT, whether they are signed or only what
+// would be.
+func GrantOf(claims *jwt.UserClaims) (*Grant, error) {
+	var err error
 	g := &Grant{
 		User:             status.UserID(claims.Name),
 		MaxSubscriptions: int(claims.NatsLimits.Subs),
