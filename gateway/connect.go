@@ -70,6 +70,9 @@ func (s *socket) doConnect(raw []byte) error {
 
 // login finds the credential of the token and takes its grant.
 func (s *socket) login(ctx context.Context, opts connectOptions, join status.ConversationID) error {
+	if v := s.place.mayLogIn(); v.Refused() {
+		return end(closeLimited(reasonFailedLogins(v)))
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.gateway.opts.LoginTimeout)
 	defer cancel()
 	cred := s.gateway.credential(s.credentialKey(opts.AuthToken))
@@ -78,6 +81,7 @@ func (s *socket) login(ctx context.Context, opts connectOptions, join status.Con
 		cred.release()
 		var denial *session.Denial
 		if errors.As(err, &denial) && denial.Final {
+			s.place.loginFailed()
 			return end(closeDenied(denial.Reason))
 		}
 		s.gateway.opts.Logger.Warn("no verdict for a browser", "remote", s.remote, "error", err)
@@ -85,6 +89,10 @@ func (s *socket) login(ctx context.Context, opts connectOptions, join status.Con
 	}
 	if !cred.attach(s) {
 		return end(closePassing(reasonUnavailable))
+	}
+	grant, _ := s.held()
+	if v := s.place.loggedIn(grant.User); v.Refused() {
+		return end(closeLimited(reasonUserConnections(v)))
 	}
 	return nil
 }

@@ -64,6 +64,9 @@ type Gateway struct {
 	info    []byte // the INFO that every browser gets, framed
 
 	linkSlots chan struct{} // holds a value for each link that waits for a verdict
+	admission *admission
+
+	forwardedOnce sync.Once // guards a warning
 
 	relay   *relay
 	reviews *reviews
@@ -97,6 +100,7 @@ func New(deps Deps, opts Options) (*Gateway, error) {
 		idle:        map[*credential]struct{}{},
 	}
 	g.linkSlots = make(chan struct{}, g.opts.MaxLinks)
+	g.admission = newAdmission(g.opts.Limits)
 	for _, p := range g.opts.AllowedOrigins {
 		pattern, err := parseOriginPattern(p)
 		if err != nil {

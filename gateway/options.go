@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/statuswire/statuswire/internal/limit"
@@ -28,6 +29,10 @@ type Options struct {
 	// when CONNECT has none. Default: "", no cookie is read.
 	TokenCookie string
 
+	// TrustedProxies are the proxies in front: from these only is X-Forwarded-For
+	// believed. Default: none.
+	TrustedProxies []netip.Prefix
+
 	// Limits bound what a connection, a user and an address may hold and do. What
 	// is per connection or per user a grant may say otherwise.
 	Limits limit.Options
@@ -50,7 +55,7 @@ type Options struct {
 	RequestTimeout time.Duration
 
 	// ConnectTimeout is how long a socket may take from the upgrade to a whole
-	// CONNECT. Default 5 s.
+	// CONNECT, and an HTTP request to its whole head. Default 5 s.
 	ConnectTimeout time.Duration
 
 	// VerdictTimeout is how long the server and the callout may take for a
@@ -147,6 +152,11 @@ func (o Options) Validate() error {
 	atLeast("MaxLinks", o.MaxLinks, 1)
 	positive("PingInterval", o.PingInterval)
 	positive("PongTimeout", o.PongTimeout)
+	for _, p := range o.TrustedProxies {
+		if !p.IsValid() {
+			errs = append(errs, errors.New("TrustedProxies holds a prefix that is none"))
+		}
+	}
 	for _, p := range o.AllowedOrigins {
 		if _, err := parseOriginPattern(p); err != nil {
 			errs = append(errs, err)

@@ -2,8 +2,11 @@ package gateway
 
 import (
 	"fmt"
+	"net/http"
 
 	"github.com/gobwas/ws"
+
+	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -64,6 +67,51 @@ func closeTooLarge(what string, limit int) closing {
 // closeFrame ends a socket that broke RFC 6455.
 func closeFrame(reason string) closing {
 	return closing{code: ws.StatusProtocolError, reason: reason}
+}
+
+// refusedUpgrade is the answer to a request that gets no socket.
+type refusedUpgrade struct {
+	code       int
+	retryAfter int // seconds; 0 for a refusal that stands
+	text       string
+}
+
+// Refusals that no limit makes.
+var (
+	upgradeStopping = refusedUpgrade{http.StatusServiceUnavailable, 2, "the server is stopping: try again"}
+	upgradeOrigin   = refusedUpgrade{http.StatusForbidden, 0, "this origin is not allowed: add it to allowed_origins"}
+)
+
+// retryAfterOthers is how many seconds to wait, at least, for what ends when
+// somebody else is done.
+const retryAfterOthers = 5
+
+// upgradeLimited is the answer to one that a limit refuses.
+func upgradeLimited(v limit.Verdict) refusedUpgrade {
+	switch v.Name {
+	case limit.FailedLogins:
+		return refusedUpgrade{http.StatusTooManyRequests, v.RetryAfterSeconds(), reasonFailedLogins(v)}
+	case limit.ConnectionsPerAddress:
+		return refusedUpgrade{http.StatusTooManyRequests, retryAfterOthers,
+			fmt.Sprintf("this address has %d connections, which is its limit: close one first", v.Limit)}
+	case limit.Handshakes:
+		return refusedUpgrade{http.StatusServiceUnavailable, retryAfterOthers, "too many logins are under way: try again"}
+	}
+	return refusedUpgrade{http.StatusServiceUnavailable, max(1, v.RetryAfterSeconds()), "too many connections are being opened: try again"}
+}
+
+// closeLimited ends a login that a limit refuses, plainly: who is told an
+// Authorization Violation twice does not come back. The hit is reported already.
+func closeLimited(reason string) closing {
+	return closing{code: statusTryAgainLater, reason: reason}
+}
+
+func reasonFailedLogins(v limit.Verdict) string {
+	return fmt.Sprintf("%d failed logins from this address within a minute, which is the limit: try again in %d s", v.Limit, v.RetryAfterSeconds())
+}
+
+func reasonUserConnections(v limit.Verdict) string {
+	return fmt.Sprintf("this user has %d connections, which is the limit: close one first", v.Limit)
 }
 
 // Texts of -ERR that leave the socket open. The first words are nats-server's:

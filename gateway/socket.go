@@ -24,6 +24,7 @@ type socket struct {
 	in      *bufio.Reader
 	remote  netip.AddrPort
 	cookie  string // token from the cookie; "" for none
+	place   *place // what it takes of the limits; its goroutine's alone
 	out     *outbox
 	parser  natsproto.Parser
 
@@ -78,6 +79,7 @@ func (s *socket) serve() {
 	s.linger()
 	_ = s.conn.Close()
 	s.cancel()
+	s.place.leave()
 	s.gateway.remove(s)
 }
 

@@ -28,6 +28,7 @@ func (s *socket) renewToken(reply, token string) {
 	g, err := s.switchToken(token)
 	answer := tokenAnswer{}
 	var denial *session.Denial
+	var limited limitedLogin
 	switch {
 	case err == nil:
 		if !g.Expires.IsZero() {
@@ -35,7 +36,10 @@ func (s *socket) renewToken(reply, token string) {
 			answer.Expires = &t
 		}
 	case errors.As(err, &denial) && denial.Final:
+		s.place.loginFailed()
 		answer.Error = &tokenError{Code: 401, Description: denial.Reason}
+	case errors.As(err, &limited):
+		answer.Error = &tokenError{Code: 429, Description: limited.Error()}
 	default:
 		s.gateway.opts.Logger.Warn("no verdict for a fresh token", "remote", s.remote, "error", err)
 		answer.Error = &tokenError{Code: 503, Description: reasonUnavailable}
@@ -52,6 +56,9 @@ func (s *socket) renewToken(reply, token string) {
 func (s *socket) switchToken(token string) (*session.Grant, error) {
 	if token == "" {
 		return nil, &session.Denial{Reason: reasonNoToken, Final: true}
+	}
+	if v := s.place.mayLogIn(); v.Refused() {
+		return nil, limitedLogin{v}
 	}
 	opts := s.loginOptions()
 	opts.AuthToken, opts.User = token, ""

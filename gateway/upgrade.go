@@ -1,46 +1,72 @@
 package gateway
 
 import (
+	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"time"
 
 	"github.com/gobwas/ws"
 )
 
-// retryAfter is what a refused upgrade is told to wait.
-const retryAfter = 2 * time.Second
-
 // ServeHTTP upgrades the request to a WebSocket and serves it. It returns at
 // once; the socket goes on by itself.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.isStopping() {
-		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
-		http.Error(w, "the server is stopping: try again", http.StatusServiceUnavailable)
+		refuseUpgrade(w, upgradeStopping)
 		return
 	}
+	remote := g.clientAddress(r)
 	if !originAllowed(r, g.origins) {
-		g.opts.Logger.Warn("upgrade refused: origin not allowed", "origin", r.Header.Get("Origin"), "remote", r.RemoteAddr)
-		http.Error(w, "this origin is not allowed: add it to allowed_origins", http.StatusForbidden)
+		g.opts.Logger.Warn("upgrade refused: origin not allowed", "origin", r.Header.Get("Origin"), "remote", remote)
+		refuseUpgrade(w, upgradeOrigin)
+		return
+	}
+	place, v := g.admission.enter(time.Now(), remote)
+	if v.Refused() {
+		refuseUpgrade(w, upgradeLimited(v))
 		return
 	}
 	token := g.cookieToken(r)
-	remote, _ := netip.ParseAddrPort(r.RemoteAddr)
 
 	conn, rw, _, err := ws.UpgradeHTTP(r, w)
 	if err != nil {
+		place.leave()
 		return // the upgrader has answered
 	}
+	conn = unwrapped(conn)
 	_ = conn.SetDeadline(time.Time{})
 	s := newSocket(g, conn, rw.Reader, remote, token)
+	s.place = place
 	if !g.add(s) {
+		place.leave()
 		_ = conn.Close()
 		return
 	}
 	// A goroutine of its own, so that the HTTP server's, with its stack and
 	// buffers, is gone while the socket lives.
 	g.running.Go(s.serve)
+}
+
+// refuseUpgrade answers, and closes the connection: who is refused keeps nothing.
+func refuseUpgrade(w http.ResponseWriter, why refusedUpgrade) {
+	if why.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(why.retryAfter))
+	}
+	w.Header().Set("Connection", "close")
+	http.Error(w, why.text, why.code)
+}
+
+// unwrapped is the TCP connection in a listener's wrapper, one that has read a
+// PROXY header: frames are written straight to a TCP connection. Reading goes on
+// through the request's reader, which has the wrapper below it.
+func unwrapped(conn net.Conn) net.Conn {
+	if w, ok := conn.(interface{ TCPConn() (*net.TCPConn, bool) }); ok {
+		if tcp, ok := w.TCPConn(); ok {
+			return tcp
+		}
+	}
+	return conn
 }
 
 // cookieToken reads the token from the cookie, if one is configured.

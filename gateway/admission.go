@@ -1,0 +1,140 @@
+package gateway
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/status"
+)
+
+// admission decides who may open a socket and log in, and counts who has.
+// Everything in it is of this node alone. Safe for concurrent use.
+//
+//	upgrade ── enter ──▶ handshake ── mayLogIn, the verdict, loggedIn ──▶ logged in
+//	   │                     │   └ a final denial: loginFailed               │
+//	   ▼                     └──────────────── leave ◀───────────────────────┘
+//	429, 503
+type admission struct {
+	failures   *limit.Windows[netip.Prefix]
+	addresses  *limit.Counters[netip.Prefix]
+	handshakes *limit.Counters[struct{}]
+	upgrades   *limit.Rate
+	users      *limit.Counters[status.UserID]
+
+	// onHit hears of each limit that is hit, in dry-run or not. It must not block.
+	onHit func(v limit.Verdict, from netip.AddrPort, user status.UserID)
+}
+
+func newAdmission(rules limit.Options) *admission {
+	return &admission{
+		failures:   limit.NewWindows[netip.Prefix](limit.FailedLogins, rules.FailedLogins, limit.FailedLoginsPeriod),
+		addresses:  limit.NewCounters[netip.Prefix](limit.ConnectionsPerAddress, rules.ConnectionsPerAddress),
+		handshakes: limit.NewCounters[struct{}](limit.Handshakes, rules.Handshakes),
+		upgrades:   limit.NewRate(limit.Upgrades, rules.Upgrades),
+		users:      limit.NewCounters[status.UserID](limit.ConnectionsPerUser, rules.ConnectionsPerUser),
+		onHit:      func(limit.Verdict, netip.AddrPort, status.UserID) {},
+	}
+}
+
+// enter asks for a socket from the address. Unless the verdict is Refused, the
+// caller ends with leave of what it gets. The limits of the address come first,
+// so that one address alone does not use up what is for all.
+func (a *admission) enter(now time.Time, from netip.AddrPort) (*place, limit.Verdict) {
+	p := &place{admission: a, from: from, network: limit.Network(from.Addr())}
+	if v := a.failures.Check(now, p.network); p.hit(v) {
+		return nil, v
+	}
+	if v := a.addresses.Take(p.network); p.hit(v) {
+		return nil, v
+	}
+	v := a.handshakes.Take(struct{}{})
+	if !p.hit(v) {
+		p.handshaking = true
+		v = a.upgrades.Take(now)
+		if !p.hit(v) {
+			return p, limit.Verdict{}
+		}
+	}
+	p.leave()
+	return nil, v
+}
+
+// place is what one socket takes of the limits, until it leaves. A nil place
+// takes nothing. Not safe for concurrent use.
+type place struct {
+	admission   *admission
+	from        netip.AddrPort
+	network     netip.Prefix
+	user        status.UserID // "" until loggedIn
+	handshaking bool
+	left        bool
+}
+
+// hit reports a hit, and is true when it refuses.
+func (p *place) hit(v limit.Verdict) bool {
+	if v.Hit() {
+		p.admission.onHit(v, p.from, p.user)
+	}
+	return v.Refused()
+}
+
+// mayLogIn asks whether the address may try a token. It counts nothing: of
+// several tries at the same time each may pass, so the bound on failures is the
+// limit and the address's connections together.
+func (p *place) mayLogIn() limit.Verdict {
+	if p == nil {
+		return limit.Verdict{}
+	}
+	v := p.admission.failures.Check(time.Now(), p.network)
+	p.hit(v)
+	return v
+}
+
+// loginFailed counts a token that was refused for good.
+func (p *place) loginFailed() {
+	if p != nil {
+		p.admission.failures.Add(time.Now(), p.network)
+	}
+}
+
+// loggedIn ends the handshake and asks for one more connection of the user.
+func (p *place) loggedIn(u status.UserID) limit.Verdict {
+	if p == nil {
+		return limit.Verdict{}
+	}
+	p.endHandshake()
+	v := p.admission.users.Take(u)
+	if v.Hit() {
+		p.admission.onHit(v, p.from, u)
+	}
+	if !v.Refused() {
+		p.user = u
+	}
+	return v
+}
+
+// leave gives everything back. Leaving again does nothing.
+func (p *place) leave() {
+	if p == nil || p.left {
+		return
+	}
+	p.left = true
+	p.endHandshake()
+	p.admission.addresses.Release(p.network)
+	if p.user != "" {
+		p.admission.users.Release(p.user)
+	}
+}
+
+func (p *place) endHandshake() {
+	if p.handshaking {
+		p.handshaking = false
+		p.admission.handshakes.Release(struct{}{})
+	}
+}
+
+// limitedLogin is the error of a token that may not be tried now.
+type limitedLogin struct{ limit.Verdict }
+
+func (l limitedLogin) Error() string { return reasonFailedLogins(l.Verdict) }
