@@ -20,6 +20,7 @@ import (
 type socket struct {
 	gateway *Gateway
 	id      uint64
+	opened  time.Time
 	conn    net.Conn
 	in      *bufio.Reader
 	remote  netip.AddrPort
@@ -55,6 +56,7 @@ func newSocket(g *Gateway, conn net.Conn, in *bufio.Reader, remote netip.AddrPor
 	s := &socket{
 		gateway: g,
 		id:      g.lastID.Add(1),
+		opened:  time.Now(),
 		conn:    conn,
 		in:      in,
 		remote:  remote,
