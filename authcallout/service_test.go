@@ -44,7 +44,7 @@ func TestAGrantCoversWhatIsTheirs(t *testing.T) {
 			var sub, pub = jwt.StringList{"_INBOX.>"}, jwt.StringList{"gateway.subscriptions", "gateway.token"}
 			for _, id := range c.want {
 				sub = append(sub, "status."+string(id)+".*", "presence."+string(id))
-				pub = append(pub, "edge."+string(id)+".join")
+				pub = append(pub, "edge."+string(id)+".join", "edge."+string(id)+".presence")
 			}
 			if got := claims.Sub.Allow; strings.Join(got, " ") != strings.Join(sub, " ") {
 				t.Errorf("subscribe: %v, want %v", got, sub)
@@ -72,7 +72,7 @@ func TestTheGrantHasTheLimitsOfTheOptions(t *testing.T) {
 	if got := strings.Join(claims.Tags, " "); got != "categories:3 changes:4" {
 		t.Errorf("tags %q", got)
 	}
-	if len(claims.Pub.Allow) != 4 {
+	if len(claims.Pub.Allow) != 2+2*len(status.EdgeVerbs()) {
 		t.Errorf("publish %v, want two conversations", claims.Pub.Allow)
 	}
 	if got := strings.Join(claims.AllowedConnectionTypes, " "); got != "IN_PROCESS" {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/statuswire/statuswire/internal/directory"
 	"github.com/statuswire/statuswire/internal/history"
+	"github.com/statuswire/statuswire/internal/presence"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -19,8 +20,16 @@ type History interface {
 	Snapshot(ctx context.Context, c status.ConversationID) (history.Snapshot, error)
 }
 
-// Deps is what the service works with. Both are required.
+// Presence knows who is present; *presence.Tracker does.
+type Presence interface {
+	// List is in the order of arrival.
+	List(c status.ConversationID) []presence.Member
+}
+
+// Deps is what the service works with. Directory and History are required.
 type Deps struct {
 	Directory Directory
 	History   History
+	// Presence may be nil: then nobody is ever shown as present.
+	Presence Presence
 }

@@ -1,10 +1,12 @@
 // Package edge answers what browsers and operators ask about a conversation, as
 // the NATS micro service "edge" (ADR-32):
 //
-//	edge.<c>.join          operators: any conversation
-//	edge.<c>.join.<user>   the gateway, for the user whom the last token names
+//	edge.<c>.join              operators: any conversation
+//	edge.<c>.join.<user>       the gateway, for the user whom the last token names
+//	edge.<c>.presence          who is present, in the same two forms
+//	edge.<c>.presence.<user>
 //
-// Only the gateway's own connection may publish the second form, which is why
+// Only the gateway's own connection may publish the forms with a user, which is why
 // the user in it can be believed; whether the conversation is theirs the edge
 // asks the directory all the same.
 //

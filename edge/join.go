@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/statuswire/statuswire/internal/history"
+	"github.com/statuswire/statuswire/internal/presence"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -16,7 +17,11 @@ type Welcome struct {
 	// its own.
 	Categories []status.Category `json:"categories"`
 	Limits     Limits            `json:"limits"`
-	Snapshot   Snapshot          `json:"snapshot"`
+	// Presence is who is present, in the order of arrival, as edge.<c>.presence
+	// answers it; at most the first hundred, then PresenceTruncated is true.
+	Presence          []presence.Member `json:"presence"`
+	PresenceTruncated bool              `json:"presence_truncated,omitempty"`
+	Snapshot          Snapshot          `json:"snapshot"`
 }
 
 // Snapshot is the last status of each category, all true at one sequence.
@@ -49,22 +54,32 @@ func (s *Service) join(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
+	list := s.list(r.conversation)
+	members, size := firstMembers(list[:min(len(list), maxWelcomed)], s.room())
 	return Welcome{
 		Conversation: c.ID,
 		Categories:   c.AllCategories(),
 		Limits:       s.opts.Limits,
-		Snapshot:     s.snapshot(snapshot),
+
+		Presence:          members,
+		PresenceTruncated: len(members) < len(list),
+		Snapshot:          s.snapshot(snapshot, s.room()-size),
 	}, nil
 }
 
-// answerReserve is what a Welcome needs beside its statuses: 38 categories, the
+// maxWelcomed is how many members a Welcome names.
+const maxWelcomed = 100
+
+// answerReserve is what an answer needs beside its statuses and members: 38 categories, the
 // limits and the headers take less than half of it.
 const answerReserve = 4 << 10
 
-// snapshot makes the answer's form of a snapshot, as much of it as fits into one
-// message, the newest first choice.
-func (s *Service) snapshot(from history.Snapshot) Snapshot {
-	room := s.nc.MaxPayload() - answerReserve
+// room is how many bytes of statuses and members fit into one answer.
+func (s *Service) room() int64 { return s.nc.MaxPayload() - answerReserve }
+
+// snapshot makes the answer's form of a snapshot, as much of it as fits into room,
+// the newest first choice.
+func (s *Service) snapshot(from history.Snapshot, room int64) Snapshot {
 	first := len(from.Messages)
 	for ; first > 0; first-- {
 		m := from.Messages[first-1]

@@ -39,6 +39,7 @@ type rig struct {
 type setup struct {
 	directory edge.Directory
 	history   edge.History
+	presence  edge.Presence
 	opts      edge.Options
 }
 
@@ -86,7 +87,7 @@ func (r *rig) startDirectory(tb testing.TB) {
 func (r *rig) startEdge(tb testing.TB, s setup) {
 	tb.Helper()
 	nc := connect(tb, r.engine, engine.PartEdge)
-	deps := edge.Deps{Directory: s.directory, History: s.history}
+	deps := edge.Deps{Directory: s.directory, History: s.history, Presence: s.presence}
 	if deps.Directory == nil {
 		deps.Directory = r.directory
 	}

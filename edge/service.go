@@ -42,7 +42,7 @@ type endpoint struct {
 // endpoints lists each verb twice: as operators ask and as the gateway asks.
 func (s *Service) endpoints() []endpoint {
 	var list []endpoint
-	for verb, h := range map[string]handler{status.EdgeJoin: s.join} {
+	for verb, h := range map[string]handler{status.EdgeJoin: s.join, status.EdgePresence: s.presence} {
 		list = append(list,
 			endpoint{verb, "edge.*." + verb, h},
 			endpoint{verb + "-as", "edge.*." + verb + ".*", h})
@@ -55,6 +55,9 @@ func (s *Service) endpoints() []endpoint {
 func New(nc *nats.Conn, deps Deps, opts Options) (*Service, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
+	}
+	if deps.Presence == nil {
+		deps.Presence = nobody{}
 	}
 	if nc == nil || deps.Directory == nil || deps.History == nil {
 		return nil, errors.New("edge: the connection, the directory and the history are required")
@@ -150,8 +153,8 @@ func (s *Service) flush(ctx context.Context) error {
 	return s.nc.FlushWithContext(ctx)
 }
 
-// Stats returns each endpoint's counts, by its name: "join" for operators,
-// "join-as" for the gateway.
+// Stats returns each endpoint's counts, by its name: "join" and "presence" for
+// operators, "join-as" and "presence-as" for the gateway.
 func (s *Service) Stats() map[string]EndpointStats {
 	out := make(map[string]EndpointStats, len(s.stats))
 	for name, e := range s.stats {

@@ -189,7 +189,7 @@ func TestItIsAMicroService(t *testing.T) {
 	if err := json.Unmarshal(m.Data, &stats); err != nil {
 		t.Fatal(err)
 	}
-	if len(stats.Endpoints) != 2 {
+	if len(stats.Endpoints) != 4 {
 		t.Fatalf("endpoints %+v", stats.Endpoints)
 	}
 	for _, e := range stats.Endpoints {

@@ -13,11 +13,15 @@ const (
 
 // EdgeVerbs are the requests that the edge answers for a conversation, each on
 // EdgeSubject(c, verb). A grant for a conversation covers all of them.
-func EdgeVerbs() []string { return []string{EdgeJoin} }
+func EdgeVerbs() []string { return []string{EdgeJoin, EdgePresence} }
 
-// EdgeJoin asks for the welcome: categories, limits and the last status of each
-// category.
-const EdgeJoin = "join"
+const (
+	// EdgeJoin asks for the welcome: categories, limits, who is present, and the
+	// last status of each category.
+	EdgeJoin = "join"
+	// EdgePresence asks who is present.
+	EdgePresence = "presence"
+)
 
 // Why a request to the edge was refused. What is passing is ErrUnavailable and
 // ErrOverloaded here too.
