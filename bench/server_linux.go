@@ -111,13 +111,18 @@ func (s *floorServer) count(ctx context.Context) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	_ = s.orders.SetDeadline(time.Now().Add(10 * time.Second))
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = s.orders.SetDeadline(deadline) // the floor may be far behind
+	}
 	if _, err := s.orders.Write(make([]byte, orderBytes)); err != nil {
 		return 0, err
 	}
 	var n uint32
 	err := binary.Read(s.orders, binary.LittleEndian, &n)
 	_ = s.orders.SetDeadline(time.Time{})
+	if err != nil {
+		err = fmt.Errorf("%w: the floor does not answer: %w", errOutOfTime, err)
+	}
 	return int(n), err
 }
 
