@@ -10,7 +10,7 @@ import (
 
 func TestAStormOfLoginsWaitsForItsTurnAndAllGetIn(t *testing.T) {
 	const logins = 300
-	r := newRig(t, gateway.Options{MaxLinks: 4})
+	r := newRig(t, gateway.Options{MaxLinks: 4, Limits: wideOpen})
 	var mu sync.Mutex
 	underWay, most := 0, 0
 	r.callout.set(func(c *callout) {
@@ -30,6 +30,8 @@ func TestAStormOfLoginsWaitsForItsTurnAndAllGetIn(t *testing.T) {
 	for _, b := range browsers {
 		b.expect("PONG")
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if most > 4 {
 		t.Fatalf("%d callouts at the same time", most)
 	}
