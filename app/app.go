@@ -18,6 +18,7 @@ import (
 	"github.com/statuswire/statuswire/broadcaster"
 	"github.com/statuswire/statuswire/edge"
 	"github.com/statuswire/statuswire/gateway"
+	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/directory"
 	"github.com/statuswire/statuswire/internal/directory/kv"
 	"github.com/statuswire/statuswire/internal/engine"
@@ -25,6 +26,8 @@ import (
 	"github.com/statuswire/statuswire/internal/history"
 	"github.com/statuswire/statuswire/internal/identity"
 	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/internal/presence"
 	"github.com/statuswire/statuswire/internal/session"
 )
 
@@ -57,6 +60,10 @@ type App struct {
 	fanout      *fanout.Fanout
 	callout     *authcallout.Service
 	broadcaster *broadcaster.Broadcaster
+	edge        *edge.Service
+	audit       *audit.Recorder
+	presence    *presence.Tracker
+	metrics     *metrics.Metrics
 	gateway     *gateway.Gateway
 	demo        *demo
 	httpAddr    net.Addr
@@ -98,6 +105,7 @@ func New(opts Options) (*App, error) {
 	if a.engine, err = engine.New(engineOpts); err != nil {
 		return nil, err
 	}
+	a.metrics = a.makeMetrics()
 	if opts.Demo {
 		a.demo = newDemo(a)
 	}
@@ -129,8 +137,10 @@ func (a *App) Start(ctx context.Context) error {
 	}{
 		{"NATS server", a.startEngine},
 		{"directory", a.startDirectory},
+		{"audit", a.startAudit},
 		{"callout", a.startCallout},
 		{"fan-out", a.startFanout},
+		{"presence", a.startPresence},
 		{"broadcaster", a.startBroadcaster},
 		{"admin", a.startAdmin},
 		{"edge", a.startEdge},
@@ -209,6 +219,7 @@ func (a *App) startCallout(ctx context.Context) error {
 	}
 	opts := a.opts.Callout
 	opts.Logger = a.log
+	opts.OnVerdict = a.onVerdict
 	deps := authcallout.Deps{
 		ServerID:  a.engine.ServerID(),
 		Issuer:    a.keys.Issuer,
@@ -241,7 +252,7 @@ func (a *App) startFanout(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.fanout = fanout.New(live, repair{history.NewReader(reads)}, fanout.Options{Logger: a.log})
+	a.fanout = fanout.New(live, repair{history.NewReader(reads)}, fanout.Options{Logger: a.log, OnDelivered: a.onDelivered})
 	if err := a.fanout.Start(ctx); err != nil {
 		return err
 	}
@@ -296,14 +307,13 @@ func (a *App) startEdge(ctx context.Context) error {
 		Subscriptions:    a.opts.Callout.MaxSubscriptions,
 		PayloadBytes:     a.opts.Callout.MaxPayloadBytes,
 	}
-	service, err := edge.New(nc, edge.Deps{Directory: a.directory, History: history.NewReader(nc)}, opts)
-	if err != nil {
+	if a.edge, err = edge.New(nc, edge.Deps{Directory: a.directory, History: history.NewReader(nc), Presence: a.presence}, opts); err != nil {
 		return err
 	}
-	if err := service.Start(ctx); err != nil {
+	if err := a.edge.Start(ctx); err != nil {
 		return err
 	}
-	a.steps.add("drain the edge", service.Stop)
+	a.steps.add("drain the edge", a.edge.Stop)
 	return nil
 }
 
@@ -320,6 +330,9 @@ func (a *App) startGateway(ctx context.Context) error {
 		Directory: access{a.directory},
 		Fanout:    a.fanout,
 		Requests:  nc,
+		Presence:  a.presence,
+		Audit:     a.audit,
+		Metrics:   a.metrics,
 	}, opts)
 	if err != nil {
 		return err

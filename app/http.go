@@ -62,6 +62,7 @@ func (a *App) routes() http.Handler {
 		}
 		answer(w, http.StatusOK, "ready")
 	})
+	mux.Handle("GET /metrics", a.metrics.Handler())
 	if a.demo != nil {
 		mux.HandleFunc("GET /demo.json", a.demo.serveTokens)
 	}

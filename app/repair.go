@@ -39,3 +39,11 @@ func (a access) Admits(ctx context.Context, c status.ConversationID, u status.Us
 	}
 	return conversation.Admits(u), nil
 }
+
+func (a access) Categories(ctx context.Context, c status.ConversationID) ([]status.Category, error) {
+	conversation, err := a.Conversation(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return conversation.AllCategories(), nil
+}

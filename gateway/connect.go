@@ -82,7 +82,9 @@ func (s *socket) login(ctx context.Context, opts connectOptions, join status.Con
 		var denial *session.Denial
 		if errors.As(err, &denial) && denial.Final {
 			s.place.loginFailed()
-			return end(closeDenied(denial.Reason))
+			denied := closeDenied(denial.Reason)
+			denied.user = denial.User
+			return end(denied)
 		}
 		s.gateway.opts.Logger.Warn("no verdict for a browser", "remote", s.remote, "error", err)
 		return end(closePassing(reasonUnavailable))
@@ -94,6 +96,7 @@ func (s *socket) login(ctx context.Context, opts connectOptions, join status.Con
 	if v := s.place.loggedIn(grant.User); v.Refused() {
 		return end(closeLimited(reasonUserConnections(v)))
 	}
+	s.startMeters()
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -11,57 +12,57 @@ import (
 // grow is asked for a grant that covers more, when the one held does not cover
 // the subject. It returns the grant of then, and why that does not cover the
 // subject's conversation if it does not.
-type grow func(g *session.Grant) (*session.Grant, string)
+type grow func(g *session.Grant) (*session.Grant, refusal)
 
-// decideSub returns the text of a refusal, or "" when the grant covers the SUB,
-// if need be after it has grown.
-func decideSub(g *session.Grant, subject, queue string, more grow) string {
+// decideSub returns a refusal, none when the grant covers the SUB, if need be
+// after it has grown.
+func decideSub(g *session.Grant, subject, queue string, more grow) refusal {
 	if queue == sysQueue {
-		return refuseSub(subject, queue, "")
+		return refusal{why: metrics.RefusalPermission}
 	}
 	if !g.CanSubscribe(subject, queue) {
-		var reason string
-		if g, reason = more(g); !g.CanSubscribe(subject, queue) {
-			return refuseSub(subject, queue, reason)
+		var r refusal
+		if g, r = more(g); !g.CanSubscribe(subject, queue) {
+			return r.orPermission()
 		}
 	}
 	if _, ok := status.ConversationOf(subject); !ok && !isInbox(subject) || isEdge(subject) {
-		return refuseSub(subject, queue, reasonNotServed)
+		return refusal{why: metrics.RefusalPermission, reason: reasonNotServed}
 	}
-	return ""
+	return refusal{}
 }
 
 // decidePub is decideSub for a PUB: a browser publishes nothing but requests.
-func decidePub(g *session.Grant, subject string, more grow) string {
+func decidePub(g *session.Grant, subject string, more grow) refusal {
 	if !g.CanPublish(subject) {
-		var reason string
+		var r refusal
 		if isEdge(subject) {
-			g, reason = more(g)
+			g, r = more(g)
 		}
 		if !g.CanPublish(subject) {
-			return refusePub(subject, reason)
+			return r.orPermission()
 		}
 	}
-	if subject != status.GatewayToken && !isEdge(subject) {
-		return refusePub(subject, reasonNotServed)
+	if subject != status.GatewayToken && subject != status.GatewaySubscriptions && !isEdge(subject) {
+		return refusal{why: metrics.RefusalPermission, reason: reasonNotServed}
 	}
-	return ""
+	return refusal{}
 }
 
 // decideJoin returns why the user's grant is not to grow by the conversation;
-// "" when it is. cred is nil for a connection that is not there yet.
-func (g *Gateway) decideJoin(ctx context.Context, c status.ConversationID, user status.UserID, cred *credential) string {
+// none when it is. cred is nil for a connection that is not there yet.
+func (g *Gateway) decideJoin(ctx context.Context, c status.ConversationID, user status.UserID, cred *credential) refusal {
 	admitted, err := g.deps.Directory.Admits(ctx, c, user)
 	switch {
 	case err != nil:
 		g.opts.Logger.Warn("the directory does not answer", "error", err)
-		return reasonUnavailable
+		return refusal{why: metrics.RefusalUnavailable, reason: reasonUnavailable}
 	case !admitted:
-		return status.NotTheirs(string(c))
+		return refusal{why: metrics.RefusalConversation, reason: status.NotTheirs(string(c))}
 	case cred != nil && len(cred.inUse()) >= maxConversations:
-		return reasonTooManyConversations(maxConversations)
+		return refusal{why: metrics.RefusalConversations, reason: reasonTooManyConversations(maxConversations)}
 	}
-	return ""
+	return refusal{}
 }
 
 func isEdge(subject string) bool { return strings.HasPrefix(subject, "edge.") }

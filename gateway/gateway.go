@@ -14,7 +14,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/natsproto"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
@@ -34,6 +37,14 @@ type Directory interface {
 	// Admits is true when the user may see the conversation, false when not or
 	// when there is none; an error when that cannot be said just now.
 	Admits(ctx context.Context, c status.ConversationID, u status.UserID) (bool, error)
+	// Categories are the categories that the conversation has now.
+	Categories(ctx context.Context, c status.ConversationID) ([]status.Category, error)
+}
+
+// Presence hears who has a subscription in which conversation. It does not wait.
+type Presence interface {
+	Join(c status.ConversationID, u status.UserID, connection uint64)
+	Leave(c status.ConversationID, u status.UserID, connection uint64)
 }
 
 // Deps are the parts that a gateway works with.
@@ -44,6 +55,10 @@ type Deps struct {
 	Fanout    *fanout.Fanout
 	// Requests is the gateway's own connection, on which it forwards requests.
 	Requests *nats.Conn
+	// Presence, Audit and Metrics may be nil: then nobody hears.
+	Presence Presence
+	Audit    *audit.Recorder
+	Metrics  *metrics.Metrics
 }
 
 // Stats counts what a gateway holds now, and what it did since it was made.
@@ -67,6 +82,8 @@ type Gateway struct {
 	admission *admission
 
 	forwardedOnce sync.Once // guards a warning
+
+	changes *limit.Changes // subscription changes of each user
 
 	relay   *relay
 	reviews *reviews
@@ -98,6 +115,7 @@ func New(deps Deps, opts Options) (*Gateway, error) {
 		sockets:     map[*socket]struct{}{},
 		credentials: map[credentialKey]*credential{},
 		idle:        map[*credential]struct{}{},
+		changes:     limit.NewChanges(),
 	}
 	g.linkSlots = make(chan struct{}, g.opts.MaxLinks)
 	g.admission = newAdmission(g.opts.Limits)

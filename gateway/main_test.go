@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 	"github.com/statuswire/statuswire/internal/fanout"
 	"github.com/statuswire/statuswire/internal/history"
 	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -73,6 +75,7 @@ func newRig(t testing.TB, opts gateway.Options) *rig {
 	r.fanout = fanout.New(r.upstream, repair{history.NewReader(connect(engine.PartFanout))}, fanout.Options{})
 	must(t, r.fanout.Start(t.Context()))
 	t.Cleanup(func() { must(t, r.fanout.Stop(context.Background())) })
+	opts.Limits = generous(opts.Limits)
 	if opts.CloseSpread == 0 {
 		opts.CloseSpread = time.Millisecond
 	}
@@ -91,6 +94,18 @@ func newRig(t testing.TB, opts gateway.Options) *rig {
 		must(t, r.gateway.Stop(ctx))
 	})
 	return r
+}
+
+// generous fills in limits that no test hits that is not about them.
+func generous(o limit.Options) limit.Options {
+	for rule, value := range map[*limit.Rule]int{
+		&o.Categories: 10_000, &o.SubscriptionChanges: 10_000, &o.Operations: 100_000,
+		&o.ConnectionsPerUser: 100_000, &o.ConnectionsPerAddress: 100_000,
+		&o.FailedLogins: 1_000, &o.Upgrades: 1_000_000,
+	} {
+		rule.Value = cmp.Or(rule.Value, value)
+	}
+	return o
 }
 
 // store puts a status into the stream.
@@ -126,12 +141,23 @@ type members struct {
 	mu  sync.Mutex
 	of  map[status.ConversationID]map[status.UserID]bool
 	err error
+
+	categories []status.Category // nil: the default ones
 }
 
 func (m *members) Admits(_ context.Context, c status.ConversationID, u status.UserID) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.of[c][u], m.err
+}
+
+func (m *members) Categories(context.Context, status.ConversationID) ([]status.Category, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.categories != nil {
+		return m.categories, nil
+	}
+	return status.DefaultCategories(), nil
 }
 
 func (m *members) set(c status.ConversationID, u status.UserID, in bool) {

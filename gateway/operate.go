@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"time"
 
+	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/natsproto"
 )
 
@@ -21,6 +23,9 @@ func (s *socket) operate(op *natsproto.Operation) error {
 	if !s.connected {
 		return end(closeDenied(reasonConnectFirst))
 	}
+	if v := s.operation(); v.Refused() {
+		return end(closeTooFast(v.Limit))
+	}
 	switch op.Kind {
 	case natsproto.Ping:
 		return s.doPing()
@@ -32,6 +37,17 @@ func (s *socket) operate(op *natsproto.Operation) error {
 		return s.doPub(op)
 	}
 	return nil
+}
+
+// operation counts one operation.
+func (s *socket) operation() limit.Verdict {
+	s.mu.Lock()
+	v := s.meter.Operation(time.Now())
+	s.mu.Unlock()
+	if v.Hit() && v.Dry {
+		s.gateway.limited(s, v, "", "")
+	}
+	return v
 }
 
 // doPing answers when everything before it took effect, the interest of earlier

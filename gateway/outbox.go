@@ -218,6 +218,13 @@ func (o *outbox) close(last []byte) <-chan struct{} {
 	return o.finished
 }
 
+// counts returns how many messages the subscription got, and its limit.
+func (o *outbox) counts(sub *localSub) (delivered, most int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return sub.delivered, sub.max
+}
+
 // backlog is how many bytes wait for the browser.
 func (o *outbox) backlog() int {
 	o.mu.Lock()

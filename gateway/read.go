@@ -41,9 +41,9 @@ func (s *socket) readAll() closing {
 			if !s.connected {
 				return closeLongConnect(err, s.gateway.opts.MaxControlLineBytes)
 			}
-			return closeTooLarge(err.Error(), s.gateway.opts.MaxControlLineBytes)
+			return closeTooLarge(natsproto.ErrControlLineTooLong, s.gateway.opts.MaxControlLineBytes)
 		case errors.Is(err, natsproto.ErrPayloadTooLarge):
-			return closeTooLarge(err.Error(), s.parser.MaxPayloadBytes)
+			return closeTooLarge(natsproto.ErrPayloadTooLarge, s.parser.MaxPayloadBytes)
 		case errors.Is(err, natsproto.ErrUnknownOperation):
 			return closeProtocol(err)
 		default:
@@ -176,7 +176,7 @@ func (s *socket) await(n int) ([]byte, error) {
 		}
 		switch {
 		case !s.connected:
-			return nil, end(closePassing("no CONNECT in time"))
+			return nil, end(closeConnectTimeout)
 		case s.wsState.pinged:
 			return nil, end(closeDead)
 		}

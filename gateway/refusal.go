@@ -1,12 +1,16 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/gobwas/ws"
 
+	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/internal/natsproto"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -16,6 +20,12 @@ type closing struct {
 	err    string // text of a last -ERR; "" for none
 	code   ws.StatusCode
 	reason string // at most 123 bytes (RFC 6455, section 5.5)
+
+	// For those who look on: what is counted as refused, and what is written to
+	// the audit; "" for nothing.
+	why  metrics.Refusal
+	kind audit.Kind
+	user status.UserID // of a login that was denied, if known
 }
 
 // Ends after which the client should come back, as nats-core and nats.ws do by
@@ -25,7 +35,7 @@ var (
 	closeExpired    = closing{code: ws.StatusNormalClosure, reason: "grant expired: reconnect with a fresh token"}
 	closeDead       = closing{code: ws.StatusGoingAway, reason: "no answer to a ping"}
 	closeSlow       = closing{code: ws.StatusPolicyViolation, reason: "slow consumer: statuses waited longer than allowed; reconnect and read the history"}
-	closeLinkGone   = closing{code: ws.StatusGoingAway, reason: "connection ended by an operator: reconnect"}
+	closeLinkGone   = closing{code: ws.StatusGoingAway, reason: "connection ended by an operator: reconnect", kind: audit.KindKicked}
 	closeAccessLost = closing{code: ws.StatusGoingAway, reason: "access changed and could not be read again: reconnect"}
 	closeDone       = closing{code: ws.StatusNormalClosure}
 )
@@ -33,7 +43,12 @@ var (
 // closePassing ends a socket that could not be let in just now. It is a plain
 // close: an -ERR would make clients give up.
 func closePassing(reason string) closing {
-	return closing{code: statusTryAgainLater, reason: reason}
+	return closing{code: statusTryAgainLater, reason: reason, why: metrics.RefusalUnavailable}
+}
+
+// closeConnectTimeout ends a socket that did not log in in time.
+var closeConnectTimeout = closing{
+	code: statusTryAgainLater, reason: "no CONNECT in time", why: metrics.RefusalConnectTimeout, kind: audit.KindClosed,
 }
 
 // statusTryAgainLater is 1013 of the IANA WebSocket close code registry.
@@ -41,7 +56,8 @@ const statusTryAgainLater ws.StatusCode = 1013
 
 // closeDenied is a final refusal: two in a row make clients give up for good.
 func closeDenied(reason string) closing {
-	return closing{err: "Authorization Violation: " + reason, code: ws.StatusPolicyViolation, reason: "authorization violation"}
+	return closing{err: "Authorization Violation: " + reason, code: ws.StatusPolicyViolation, reason: "authorization violation",
+		why: metrics.RefusalToken, kind: audit.KindDenied}
 }
 
 // closeLongConnect ends a login whose CONNECT is too long. During a login clients
@@ -52,13 +68,20 @@ func closeLongConnect(err error, limit int) closing {
 
 // closeProtocol ends a socket that broke the NATS protocol.
 func closeProtocol(err error) closing {
-	return closing{err: err.Error(), code: ws.StatusPolicyViolation, reason: "NATS protocol violation"}
+	return closing{err: err.Error(), code: ws.StatusPolicyViolation, reason: "NATS protocol violation",
+		why: metrics.RefusalProtocol, kind: audit.KindClosed}
 }
 
 // closeTooLarge ends a socket that sent more at once than is allowed.
-func closeTooLarge(what string, limit int) closing {
+func closeTooLarge(what error, limit int) closing {
+	why := metrics.RefusalPayload
+	if errors.Is(what, natsproto.ErrControlLineTooLong) {
+		why = metrics.RefusalControlLine
+	}
 	return closing{
-		err:    fmt.Sprintf("%s: at most %d bytes", what, limit),
+		why:    why,
+		kind:   audit.KindLimited,
+		err:    fmt.Sprintf("%v: at most %d bytes", what, limit),
 		code:   ws.StatusMessageTooBig,
 		reason: "too large",
 	}
@@ -66,7 +89,18 @@ func closeTooLarge(what string, limit int) closing {
 
 // closeFrame ends a socket that broke RFC 6455.
 func closeFrame(reason string) closing {
-	return closing{code: ws.StatusProtocolError, reason: reason}
+	return closing{code: ws.StatusProtocolError, reason: reason, why: metrics.RefusalProtocol, kind: audit.KindClosed}
+}
+
+// closeTooFast ends a socket that sends more operations than are allowed.
+func closeTooFast(limited int) closing {
+	return closing{
+		err:    fmt.Sprintf("too many operations: at most %d a second", limited),
+		code:   ws.StatusPolicyViolation,
+		reason: "too many operations",
+		why:    metrics.Refusal(limit.Operations),
+		kind:   audit.KindLimited,
+	}
 }
 
 // refusedUpgrade is the answer to a request that gets no socket.
@@ -143,6 +177,17 @@ func reasonLostAccess(c status.ConversationID) string {
 
 func reasonTooManySubs(limit int) string {
 	return fmt.Sprintf("this connection has %d subscriptions, which is its limit: unsubscribe from one first", limit)
+}
+
+func reasonTooManyCategories(v limit.Verdict) string {
+	if v.Wanted > 1 {
+		return fmt.Sprintf("it covers %d more categories, and this connection has %d of %d: subscribe to single ones, or unsubscribe first", v.Wanted, v.Used, v.Limit)
+	}
+	return fmt.Sprintf("this connection has %d categories of %d: unsubscribe from one first", v.Used, v.Limit)
+}
+
+func reasonTooManyChanges(v limit.Verdict) string {
+	return fmt.Sprintf("more than %d subscription changes within a minute: try again in %d s", v.Limit, v.RetryAfterSeconds())
 }
 
 func reasonTooManyConversations(limit int) string {

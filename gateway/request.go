@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/natsproto"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
@@ -122,19 +123,25 @@ func (s *socket) doPub(op *natsproto.Operation) error {
 		s.sendErr("Invalid Publish Subject")
 	}
 	g, _ := s.held()
-	if refused := decidePub(g, subject, func(g *session.Grant) (*session.Grant, string) { return s.join(subject, g) }); refused != "" {
-		s.sendErr(refused)
+	r := decidePub(g, subject, func(g *session.Grant) (*session.Grant, refusal) {
+		return s.join(subject, g, func() refusal { return refusal{} })
+	})
+	if r.is() {
+		s.refusePub(subject, r)
 		return nil
 	}
 	g, _ = s.held()
 	if g.MaxPayloadBytes >= 0 && len(op.Payload) > g.MaxPayloadBytes {
-		return end(closeTooLarge(natsproto.ErrPayloadTooLarge.Error(), g.MaxPayloadBytes))
+		return end(closeTooLarge(natsproto.ErrPayloadTooLarge, g.MaxPayloadBytes))
 	}
 	body := append([]byte(nil), op.Payload[op.HeaderBytes:]...)
 	s.ok()
-	if subject == status.GatewayToken {
+	switch subject {
+	case status.GatewayToken:
 		s.renewToken(reply, string(body))
-	} else {
+	case status.GatewaySubscriptions:
+		s.listSubscriptions(reply)
+	default:
 		s.ask(subject, reply, body)
 	}
 	return nil
@@ -148,12 +155,12 @@ func (s *socket) ask(subject, reply string, body []byte) {
 	user := s.grant.User
 	s.mu.Unlock()
 	if full {
-		s.sendErr(refusePub(subject, reasonTooManyRequests(s.gateway.opts.MaxRequests)))
+		s.refusePub(subject, refusal{why: metrics.RefusalRequests, limit: "requests", reason: reasonTooManyRequests(s.gateway.opts.MaxRequests)})
 		return
 	}
 	if err := s.gateway.relay.forward(s, subject+"."+user.Token(), reply, nil, body); err != nil {
 		s.gateway.opts.Logger.Error("cannot forward a request", "subject", subject, "error", err)
-		s.sendErr(refusePub(subject, reasonUnavailable))
+		s.refusePub(subject, refusal{why: metrics.RefusalUnavailable, reason: reasonUnavailable})
 	}
 }
 

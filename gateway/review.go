@@ -73,10 +73,17 @@ func (r *reviews) run() {
 		case <-r.wake:
 		}
 		changed := r.take()
+		covered := map[status.ConversationID][]string{}
+		for id := range changed {
+			covered[id] = r.gateway.categories(r.gateway.ctx, id)
+		}
 		for _, c := range r.gateway.holders() {
-			covered := c.coveredOf(changed)
-			if len(covered) == 0 {
+			held := c.coveredOf(changed)
+			if len(held) == 0 {
 				continue
+			}
+			for _, id := range held {
+				c.resize(id, covered[id])
 			}
 			select {
 			case slots <- struct{}{}:
@@ -85,7 +92,7 @@ func (r *reviews) run() {
 			}
 			underWay.Go(func() {
 				defer func() { <-slots }()
-				c.review(covered)
+				c.review(held)
 			})
 		}
 	}
@@ -117,6 +124,13 @@ func (c *credential) coveredOf(changed map[status.ConversationID]struct{}) []sta
 		}
 	}
 	return covered
+}
+
+// resize tells the sockets which categories a conversation has now.
+func (c *credential) resize(id status.ConversationID, covered []string) {
+	for _, s := range c.attached() {
+		s.resize(id, covered)
+	}
 }
 
 // reviewAttempts is how often a review asks for a new grant before it ends the

@@ -11,8 +11,12 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"github.com/statuswire/statuswire/internal/audit"
+	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/natsproto"
 	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
 )
 
 // socket is one browser's connection. Its goroutine (serve) reads and handles
@@ -47,6 +51,12 @@ type socket struct {
 	requests   int // forwarded, without an answer yet
 	link       *keptLink
 	closing    bool
+	meter      *limit.Meter                  // nil before the login
+	present    map[status.ConversationID]int // subscriptions in each conversation
+
+	// Set at the login, before there is any subscription.
+	changes *limit.ChangeMeter
+	figures metrics.Connection // the socket's goroutine's
 
 	ctx    context.Context // ends with the socket
 	cancel context.CancelFunc
@@ -62,6 +72,7 @@ func newSocket(g *Gateway, conn net.Conn, in *bufio.Reader, remote netip.AddrPor
 		remote:  remote,
 		cookie:  cookie,
 		subs:    map[string]*localSub{},
+		present: map[status.ConversationID]int{},
 		parser: natsproto.Parser{
 			MaxControlLineBytes: g.opts.MaxControlLineBytes,
 			MaxPayloadBytes:     g.opts.MaxPayloadBytes,
@@ -74,6 +85,7 @@ func newSocket(g *Gateway, conn net.Conn, in *bufio.Reader, remote netip.AddrPor
 
 // serve is the socket's life.
 func (s *socket) serve() {
+	s.figures = s.gateway.deps.Metrics.Connect(time.Now())
 	s.out.frame(s.gateway.info)
 	end := s.readAll()
 	s.close(end)
@@ -81,6 +93,7 @@ func (s *socket) serve() {
 	s.linger()
 	_ = s.conn.Close()
 	s.cancel()
+	s.figures.Close(time.Now())
 	s.place.leave()
 	s.gateway.remove(s)
 }
@@ -92,10 +105,14 @@ func (s *socket) leave() {
 	s.subs = map[string]*localSub{}
 	cred, link := s.credential, s.link
 	s.credential, s.link = nil, nil
+	for c := range s.present {
+		s.presentLocked(c, -s.present[c])
+	}
 	s.mu.Unlock()
 	for _, sub := range subs {
 		s.endSub(sub)
 	}
+	s.closeMeters(subs)
 	if link != nil {
 		link.close()
 	}
@@ -116,6 +133,7 @@ func (s *socket) close(why closing) {
 	s.closing = true
 	s.mu.Unlock()
 	s.cancel()
+	s.closed(why)
 
 	var last []byte
 	if why.err != "" {
@@ -156,6 +174,9 @@ func (s *socket) linger() {
 // drops what it still holds for it.
 func (s *socket) overflow() {
 	s.gateway.slowCloses.Add(1)
+	e := s.event(audit.KindSlow)
+	e.Reason = closeSlow.reason
+	s.gateway.deps.Audit.Record(e)
 	s.gateway.opts.Logger.Warn("slow browser closed", "remote", s.remote, "reason", closeSlow.reason)
 	s.abort()
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/natsproto"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
@@ -24,6 +26,7 @@ type localSub struct {
 	variant   uint8 // the socket's
 
 	socket       *socket
+	op           limit.SubOp // as the meter sees it
 	subject      string
 	queue        string
 	conversation status.ConversationID // "" for an inbox
@@ -31,7 +34,9 @@ type localSub struct {
 }
 
 func newLocalSub(s *socket, subject, queue, sid string) *localSub {
-	return &localSub{out: s.out, sid: sid, variant: s.variant, socket: s, subject: subject, queue: queue}
+	sub := &localSub{out: s.out, sid: sid, variant: s.variant, socket: s, subject: subject, queue: queue}
+	sub.conversation, _ = status.ConversationOf(subject)
+	return sub
 }
 
 // sysQueue is the queue group that nats-server keeps for itself.
@@ -43,53 +48,73 @@ func (s *socket) doSub(subject, queue, sid string) {
 		s.ok() // as nats-server: the first one stays
 		return
 	}
-	if refused := s.checkSub(subject, queue); refused != "" {
-		s.sendErr(refused)
+	sub := newLocalSub(s, subject, queue, sid)
+	if r := s.admitSub(sub); r.is() {
+		s.refuseSub(subject, queue, r)
 		return
 	}
-	sub := newLocalSub(s, subject, queue, sid)
-	sub.conversation, _ = status.ConversationOf(subject)
 	if sub.conversation != "" {
 		up, err := s.gateway.deps.Fanout.Subscribe(s.ctx, subject, queue, sid, sub)
 		if err != nil {
 			s.gateway.opts.Logger.Error("cannot subscribe upstream", "subject", subject, "error", err)
-			s.sendErr(refuseSub(subject, queue, reasonUpstreamFails))
+			s.uncount(sub)
+			s.refuseSub(subject, queue, refusal{why: metrics.RefusalUnavailable, reason: reasonUpstreamFails})
 			return
 		}
 		sub.upstream = up
 		s.flushDue = true
 	}
-	if refused := s.keep(sub); refused != "" {
+	if !s.keep(sub) {
 		s.endSub(sub)
-		s.sendErr(refused)
+		s.uncount(sub)
+		s.refuseSub(subject, queue, refusal{why: metrics.RefusalPermission, reason: reasonLostAccess(sub.conversation)})
 		return
 	}
 	s.ok()
 }
 
-// checkSub returns the text of a refusal, or "" when the grant covers the SUB,
-// if need be after it has grown.
-func (s *socket) checkSub(subject, queue string) string {
-	g, count := s.held()
-	if g.MaxSubscriptions >= 0 && count >= g.MaxSubscriptions {
-		return refuseSub(subject, queue, reasonTooManySubs(g.MaxSubscriptions))
+// admitSub decides on a SUB and counts it. It is counted before the grant grows:
+// what a limit refuses costs no callout.
+func (s *socket) admitSub(sub *localSub) refusal {
+	counted := false
+	count := func() refusal {
+		sub.op = s.gateway.subOp(s.ctx, sub.subject)
+		if v := s.count(sub); v.Refused() {
+			return refusedBy(v)
+		}
+		counted = true
+		return refusal{}
 	}
-	return decideSub(g, subject, queue, func(g *session.Grant) (*session.Grant, string) { return s.join(subject, g) })
+	g, _ := s.held()
+	r := decideSub(g, sub.subject, sub.queue, func(g *session.Grant) (*session.Grant, refusal) {
+		return s.join(sub.subject, g, count)
+	})
+	if !r.is() && !counted {
+		r = count()
+	}
+	if r.is() && counted {
+		s.uncount(sub)
+	}
+	return r
 }
 
 // join tries to have the grant cover the conversation that the subject reaches
-// into: SUB is the join. It returns the grant of then, and why it does not
-// cover the conversation if it does not.
-func (s *socket) join(subject string, g *session.Grant) (*session.Grant, string) {
+// into: SUB is the join. before is asked when the user may and a callout is
+// about to be made. It returns the grant of then, and why it does not cover the
+// conversation if it does not.
+func (s *socket) join(subject string, g *session.Grant, before func() refusal) (*session.Grant, refusal) {
 	c, ok := status.ConversationOf(subject)
 	if !ok || g.Covers(c) {
-		return g, ""
+		return g, refusal{}
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.LoginTimeout)
 	defer cancel()
 	cred := s.currentCredential()
-	if reason := s.gateway.decideJoin(ctx, c, g.User, cred); reason != "" {
-		return g, reason
+	if r := s.gateway.decideJoin(ctx, c, g.User, cred); r.is() {
+		return g, r
+	}
+	if r := before(); r.is() {
+		return g, r
 	}
 	if err := cred.ensure(ctx, s, s.loginOptions(), need{conversations: []status.ConversationID{c}}); err != nil {
 		return g, s.joinFailed(err)
@@ -97,29 +122,30 @@ func (s *socket) join(subject string, g *session.Grant) (*session.Grant, string)
 	s.takeGrant() // the grant may have grown for another socket before
 	g, _ = s.held()
 	if !g.Covers(c) {
-		return g, status.NotTheirs(string(c))
+		return g, refusal{why: metrics.RefusalConversation, reason: status.NotTheirs(string(c))}
 	}
-	return g, ""
+	return g, refusal{}
 }
 
-func (s *socket) joinFailed(err error) string {
+func (s *socket) joinFailed(err error) refusal {
 	var denial *session.Denial
 	if errors.As(err, &denial) && denial.Final {
-		return denial.Reason
+		return refusal{why: metrics.RefusalToken, reason: denial.Reason}
 	}
 	s.gateway.opts.Logger.Warn("no verdict for a join", "remote", s.remote, "error", err)
-	return reasonUnavailable
+	return refusal{why: metrics.RefusalUnavailable, reason: reasonUnavailable}
 }
 
-// keep enters the subscription, unless access was lost meanwhile.
-func (s *socket) keep(sub *localSub) (refused string) {
+// keep enters the subscription. It is false when access was lost meanwhile.
+func (s *socket) keep(sub *localSub) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.grant.CanSubscribe(sub.subject, sub.queue) {
-		return refuseSub(sub.subject, sub.queue, reasonLostAccess(sub.conversation))
+		return false
 	}
 	s.subs[sub.sid] = sub
-	return ""
+	s.presentLocked(sub.conversation, 1)
+	return true
 }
 
 // doUnsub handles UNSUB, which always passes.
@@ -127,8 +153,11 @@ func (s *socket) doUnsub(sid string, most int) {
 	s.mu.Lock()
 	sub := s.subs[sid]
 	s.mu.Unlock()
-	if sub != nil && (most == 0 || s.out.limit(sub, most)) {
-		s.drop(sub)
+	if sub != nil {
+		s.countUnsub(sub)
+		if most == 0 || s.out.limit(sub, most) {
+			s.drop(sub)
+		}
 	}
 	s.ok()
 }
@@ -136,11 +165,20 @@ func (s *socket) doUnsub(sid string, most int) {
 // drop ends a subscription of the socket.
 func (s *socket) drop(sub *localSub) {
 	s.mu.Lock()
-	if s.subs[sub.sid] == sub {
-		delete(s.subs, sub.sid)
-	}
+	s.forgetLocked(sub)
 	s.mu.Unlock()
 	s.endSub(sub)
+}
+
+// forgetLocked takes the subscription out and gives back what it counted; mu is
+// held. A second time changes nothing.
+func (s *socket) forgetLocked(sub *localSub) {
+	if s.subs[sub.sid] != sub {
+		return
+	}
+	delete(s.subs, sub.sid)
+	s.meter.Unsub(sub.op)
+	s.presentLocked(sub.conversation, -1)
 }
 
 // endSub stops the messages of a subscription that is entered no more.
@@ -167,6 +205,7 @@ func (s *socket) takeGrant() bool {
 		return false
 	}
 	s.grant = g
+	s.setRulesLocked(g)
 	if g.Filters() {
 		s.filter.Store(g)
 	} else {
@@ -175,13 +214,14 @@ func (s *socket) takeGrant() bool {
 	for _, sub := range s.subs {
 		if !s.grant.CanSubscribe(sub.subject, sub.queue) {
 			lost = append(lost, sub)
-			delete(s.subs, sub.sid)
+			s.forgetLocked(sub)
 		}
 	}
 	s.mu.Unlock()
 	for _, sub := range lost {
 		s.endSub(sub)
 		s.sendErr(refuseSub(sub.subject, sub.queue, reasonLostAccess(sub.conversation)))
+		s.revoked(sub)
 	}
 	return true
 }

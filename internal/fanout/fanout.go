@@ -61,6 +61,9 @@ type Options struct {
 	// RepairAttempts is how often a hole is tried before the topic's
 	// subscriptions are ended with an error. Default 5.
 	RepairAttempts int
+	// OnDelivered hears of each message once, with the number of its receivers.
+	// It must be quick, and not call back. Default: nobody hears.
+	OnDelivered func(m *Message, receivers int)
 	// Logger takes what an operator should know. Default: discard.
 	Logger *slog.Logger
 }
@@ -204,6 +207,14 @@ func (f *Fanout) Unsubscribe(s *Subscription) {
 // Flush returns when the server has the interest of every earlier Subscribe.
 func (f *Fanout) Flush(ctx context.Context) error {
 	return f.nc.FlushWithContext(ctx)
+}
+
+// countDelivered notes that m went to the receivers.
+func (f *Fanout) countDelivered(m *Message, receivers int) {
+	f.delivered.Add(uint64(receivers))
+	if f.opts.OnDelivered != nil {
+		f.opts.OnDelivered(m, receivers)
+	}
 }
 
 // Stats returns the counts of now.

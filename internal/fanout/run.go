@@ -97,5 +97,7 @@ func (t *topic) sendTogether(ms []*Message) {
 			r.receiver.Deliver(m, r.subscription)
 		}
 	}
-	t.fanout.delivered.Add(uint64(len(members) * len(ms)))
+	for _, m := range ms {
+		t.fanout.countDelivered(m, len(members))
+	}
 }

@@ -217,5 +217,5 @@ func (t *topic) send(m *Message) {
 	for _, r := range members {
 		r.receiver.Deliver(m, r.subscription)
 	}
-	t.fanout.delivered.Add(uint64(len(members)))
+	t.fanout.countDelivered(m, len(members))
 }

@@ -30,6 +30,8 @@ type Denial struct {
 	// Final is true when trying again with the same CONNECT cannot help. What
 	// is passing (the directory is down, the callout is full) is not final.
 	Final bool
+	// User is who was denied, as far as the token told.
+	User status.UserID
 }
 
 // Error implements error.

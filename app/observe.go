@@ -1,0 +1,143 @@
+package app
+
+import (
+	"context"
+	"runtime/debug"
+	"strings"
+
+	"github.com/statuswire/statuswire/authcallout"
+	"github.com/statuswire/statuswire/internal/audit"
+	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/internal/presence"
+)
+
+// startAudit makes the recorder. It stops behind all that have something to record.
+func (a *App) startAudit(ctx context.Context) error {
+	nc, err := a.connect(engine.PartAudit)
+	if err != nil {
+		return err
+	}
+	if a.audit, err = audit.New(nc, audit.Options{Logger: a.log}); err != nil {
+		return err
+	}
+	if err := a.audit.Start(ctx); err != nil {
+		return err
+	}
+	a.steps.add("flush the audit", a.audit.Stop)
+	return nil
+}
+
+func (a *App) startPresence(ctx context.Context) error {
+	nc, err := a.connect(engine.PartPresence)
+	if err != nil {
+		return err
+	}
+	if a.presence, err = presence.New(nc, presence.Options{Logger: a.log}); err != nil {
+		return err
+	}
+	if err := a.presence.Start(ctx); err != nil {
+		return err
+	}
+	a.steps.add("take leave of presence", a.presence.Stop)
+	return nil
+}
+
+// makeMetrics makes the registry; what it asks for exists by the time that
+// somebody asks it, because the HTTP listener comes last.
+func (a *App) makeMetrics() *metrics.Metrics {
+	version, revision := buildInfo()
+	return metrics.New(metrics.Options{
+		Version:  version,
+		Revision: revision,
+		Logger:   a.log,
+		Sources: metrics.Sources{
+			Gateway:     a.gatewayStats,
+			Fanout:      a.fanoutStats,
+			Callout:     a.calloutStats,
+			Broadcaster: func() metrics.BroadcasterStats { return metrics.BroadcasterStats(a.broadcaster.Stats()) },
+			Edge:        a.edgeStats,
+			Audit:       func() metrics.AuditStats { return metrics.AuditStats(a.audit.Stats()) },
+			Server:      a.serverStats,
+		},
+	})
+}
+
+func buildInfo() (version, revision string) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown", ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			revision = s.Value
+		}
+	}
+	return info.Main.Version, revision
+}
+
+func (a *App) gatewayStats() metrics.GatewayStats {
+	s := a.gateway.Stats()
+	return metrics.GatewayStats{
+		Credentials: s.Credentials, Links: s.Links, LinksKept: s.LinksKept,
+		SlowCloses: s.SlowCloses, Sheltered: s.Sheltered,
+	}
+}
+
+func (a *App) fanoutStats() metrics.FanoutStats {
+	s := a.fanout.Stats()
+	return metrics.FanoutStats{Topics: s.Topics, Doubles: s.Doubles, Mended: s.Mended, Failed: s.Failed}
+}
+
+func (a *App) calloutStats() metrics.CalloutStats {
+	s := a.callout.Stats()
+	denied := make(map[string]uint64, len(s.Denied))
+	for cause, n := range s.Denied {
+		denied[string(cause)] = n
+	}
+	return metrics.CalloutStats{Granted: s.Granted, Denied: denied, Foreign: s.Foreign, Queued: s.Queued}
+}
+
+func (a *App) edgeStats() map[string]metrics.EndpointStats {
+	all := map[string]metrics.EndpointStats{}
+	for name, s := range a.edge.Stats() {
+		all[name] = metrics.EndpointStats{Answered: s.Answered, Refused: s.Refused, DurationTotal: s.DurationTotal}
+	}
+	return all
+}
+
+func (a *App) serverStats() (metrics.ServerStats, error) {
+	s, err := a.engine.Stats()
+	if err != nil {
+		return metrics.ServerStats{}, err
+	}
+	out := metrics.ServerStats{
+		Connections: s.Connections, TotalConnections: s.TotalConnections, Subscriptions: s.Subscriptions,
+		InMsgs: s.InMsgs, OutMsgs: s.OutMsgs, InBytes: s.InBytes, OutBytes: s.OutBytes,
+		SlowConsumers: s.SlowConsumers, MemoryBytes: s.MemoryBytes,
+		StoreBytes: s.StoreBytes, StoreMemoryBytes: s.StoreMemoryBytes, APIRequests: s.APIRequests, APIErrors: s.APIErrors,
+	}
+	for _, st := range s.Streams {
+		out.Streams = append(out.Streams, metrics.StreamStats(st))
+	}
+	return out, nil
+}
+
+// onVerdict observes the callout. What the gateway asked for it writes to the
+// audit itself; a login that came to the server by another door only shows here.
+func (a *App) onVerdict(v authcallout.Verdict) {
+	a.metrics.CalloutTook(v.Duration)
+	if v.Denial == nil || v.Cause != authcallout.CauseNoLink {
+		return
+	}
+	a.audit.Record(audit.Event{Kind: audit.KindDenied, Address: v.Address, User: v.User, Reason: v.Denial.Reason})
+}
+
+// onDelivered counts statuses by category; presence is none.
+func (a *App) onDelivered(m *fanout.Message, receivers int) {
+	if m.Sequence == 0 {
+		return
+	}
+	a.metrics.Delivered(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], receivers)
+}

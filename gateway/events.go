@@ -1,0 +1,113 @@
+package gateway
+
+import (
+	"github.com/statuswire/statuswire/internal/audit"
+	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/status"
+)
+
+// refusal is why a SUB or a PUB was refused. The zero value refuses nothing.
+type refusal struct {
+	why    metrics.Refusal
+	limit  limit.Name // the limit that was hit, "" for none
+	reason string     // what the browser is told behind the colon; "" for nothing
+}
+
+func (r refusal) is() bool { return r.why != "" }
+
+// orPermission is r, or that the grant does not cover the subject.
+func (r refusal) orPermission() refusal {
+	if r.is() {
+		return r
+	}
+	return refusal{why: metrics.RefusalPermission}
+}
+
+// refusedBy is a refusal by a limit.
+func refusedBy(v limit.Verdict) refusal {
+	return refusal{why: metrics.Refusal(v.Name), limit: v.Name, reason: reasonLimited(v)}
+}
+
+// refuseSub tells the browser that the SUB is refused, and notes it.
+func (s *socket) refuseSub(subject, queue string, r refusal) {
+	s.sendErr(refuseSub(subject, queue, r.reason))
+	s.note(subject, r)
+}
+
+// refusePub tells the browser that the PUB is refused, and notes it.
+func (s *socket) refusePub(subject string, r refusal) {
+	s.sendErr(refusePub(subject, r.reason))
+	s.note(subject, r)
+}
+
+// note counts a refusal and writes it to the audit.
+func (s *socket) note(subject string, r refusal) {
+	s.gateway.deps.Metrics.Refused(r.why, false)
+	e := s.event(audit.KindRefused)
+	if r.limit != "" {
+		e.Kind, e.Limit = audit.KindLimited, string(r.limit)
+	}
+	e.Subject, e.Reason = subject, r.reason
+	e.Conversation, _ = status.ConversationOf(subject)
+	s.gateway.deps.Audit.Record(e)
+}
+
+// limited notes a hit of a limit that names no subscription, or that only
+// counts. s is nil before there is a socket.
+func (g *Gateway) limited(s *socket, v limit.Verdict, subject, reason string) {
+	for _, name := range []limit.Name{v.Name, v.Also} {
+		if name == "" {
+			continue
+		}
+		dry := v.Dry || name == v.Also
+		g.deps.Metrics.Refused(metrics.Refusal(name), dry)
+		e := audit.Event{}
+		if s != nil {
+			e = s.event("")
+		}
+		e.Kind, e.Limit, e.Subject, e.Reason, e.DryRun = audit.KindLimited, string(name), subject, reason, dry
+		e.Conversation, _ = status.ConversationOf(subject)
+		g.deps.Audit.Record(e)
+	}
+}
+
+// closed notes why a socket was closed, if that is a refusal.
+func (s *socket) closed(why closing) {
+	if why.why != "" {
+		s.gateway.deps.Metrics.Refused(why.why, false)
+	}
+	if why.kind == "" {
+		return
+	}
+	e := s.event(why.kind)
+	e.Reason, e.Code = why.err, int(why.code)
+	if e.User == "" {
+		e.User = why.user
+	}
+	if e.Reason == "" {
+		e.Reason = why.reason
+	}
+	if why.kind == audit.KindLimited {
+		e.Limit = string(why.why)
+	}
+	s.gateway.deps.Audit.Record(e)
+}
+
+// revoked notes that a subscription was ended because access was lost.
+func (s *socket) revoked(sub *localSub) {
+	e := s.event(audit.KindRevoked)
+	e.Conversation, e.Subject, e.Reason = sub.conversation, sub.subject, reasonLostAccess(sub.conversation)
+	s.gateway.deps.Audit.Record(e)
+}
+
+// event is an event of this socket.
+func (s *socket) event(kind audit.Kind) audit.Event {
+	e := audit.Event{Kind: kind, Address: s.remote.Addr().String(), Session: s.id}
+	s.mu.Lock()
+	if s.grant != nil {
+		e.User = s.grant.User
+	}
+	s.mu.Unlock()
+	return e
+}

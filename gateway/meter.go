@@ -1,0 +1,173 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"strings"
+	"time"
+
+	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
+)
+
+// rules are the limits that hold for a connection with the grant: what the
+// grant says, else the settings. Whether a limit only counts is the settings'.
+func (g *Gateway) rules(grant *session.Grant) (meter limit.MeterRules, changes limit.Rule) {
+	meter, changes = g.opts.Limits.MeterRules, g.opts.Limits.SubscriptionChanges
+	meter.Subscriptions.Value = grant.MaxSubscriptions
+	meter.Categories.Value = cmp.Or(grant.MaxCategories, meter.Categories.Value)
+	changes.Value = cmp.Or(grant.MaxChanges, changes.Value)
+	return meter, changes
+}
+
+// startMeters begins to count for the socket: its user is known.
+func (s *socket) startMeters() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	meter, changes := s.gateway.rules(s.grant)
+	s.meter = limit.NewMeter(meter)
+	s.changes = s.gateway.changes.Open(time.Now(), string(s.grant.User), changes)
+}
+
+// setRulesLocked has the limits of another grant hold; mu is held.
+func (s *socket) setRulesLocked(grant *session.Grant) {
+	if s.meter == nil {
+		return // the first grant: startMeters follows
+	}
+	meter, changes := s.gateway.rules(grant)
+	s.meter.SetRules(meter)
+	s.changes.SetRule(changes)
+}
+
+// count asks the limits for one more subscription and counts it. What the
+// verdict refuses is not counted. A limit in dry-run that was hit is reported
+// here; a refusal is the caller's to report.
+func (s *socket) count(sub *localSub) limit.Verdict {
+	s.mu.Lock()
+	v := s.meter.Sub(sub.op)
+	s.mu.Unlock()
+	if v.Hit() && v.Dry {
+		s.gateway.limited(s, v, sub.subject, "")
+	}
+	if v.Refused() || sub.op.Category == "" {
+		return v
+	}
+	now := time.Now()
+	c := s.changes.Sub(now, sub.subject)
+	if c.Hit() && c.Dry {
+		s.gateway.limited(s, c, sub.subject, "")
+	}
+	if c.Refused() {
+		s.uncount(sub)
+		return c
+	}
+	s.figures.Changed(now)
+	return limit.Verdict{}
+}
+
+// uncount gives back what count took for a subscription that did not come about.
+func (s *socket) uncount(sub *localSub) {
+	s.mu.Lock()
+	s.meter.Unsub(sub.op)
+	s.mu.Unlock()
+}
+
+// countUnsub counts an UNSUB of the browser's as a change.
+func (s *socket) countUnsub(sub *localSub) {
+	if sub.op.Category == "" {
+		return
+	}
+	now := time.Now()
+	s.changes.Unsub(now)
+	s.figures.Changed(now)
+}
+
+// closeMeters ends the counting and remembers which subscriptions the user may
+// restore for free after a reconnect.
+func (s *socket) closeMeters(subs map[string]*localSub) {
+	if s.changes == nil {
+		return // never logged in
+	}
+	var held []string
+	for _, sub := range subs {
+		if sub.op.Category != "" {
+			held = append(held, sub.subject)
+		}
+	}
+	s.changes.Close(time.Now(), held)
+}
+
+// resize tells the meter which categories a conversation has now.
+func (s *socket) resize(c status.ConversationID, covered []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.meter != nil {
+		s.meter.Resize(string(c), covered)
+	}
+}
+
+// subOp is the subscription as the meter sees it. A wildcard counts all the
+// categories that the conversation has.
+func (g *Gateway) subOp(ctx context.Context, subject string) limit.SubOp {
+	tokens := strings.SplitN(subject, ".", 3)
+	if tokens[0] != "status" || len(tokens) < 3 {
+		return limit.SubOp{}
+	}
+	op := limit.SubOp{Conversation: tokens[1], Category: tokens[2]}
+	if tokens[2] == "*" || tokens[2] == ">" {
+		op.Category = limit.Wildcard
+		op.Covered = g.categories(ctx, status.ConversationID(tokens[1]))
+	}
+	return op
+}
+
+// categories are those of the conversation; for one that the directory cannot
+// tell of, as with grants of another callout, the default ones.
+func (g *Gateway) categories(ctx context.Context, c status.ConversationID) []string {
+	all, err := g.deps.Directory.Categories(ctx, c)
+	if err != nil {
+		all = status.DefaultCategories()
+	}
+	names := make([]string, len(all))
+	for i, category := range all {
+		names[i] = string(category)
+	}
+	return names
+}
+
+// presentLocked notes n more subscriptions of the socket in a conversation, and
+// tells presence of the first and the last one; mu is held, so that it hears
+// them in order.
+func (s *socket) presentLocked(c status.ConversationID, n int) {
+	if c == "" {
+		return
+	}
+	before := s.present[c]
+	after := before + n
+	if after > 0 {
+		s.present[c] = after
+	} else {
+		delete(s.present, c)
+	}
+	switch p := s.gateway.deps.Presence; {
+	case p == nil:
+	case before == 0 && after > 0:
+		p.Join(c, s.grant.User, s.id)
+	case before > 0 && after <= 0:
+		p.Leave(c, s.grant.User, s.id)
+	}
+}
+
+// reasonLimited says which limit was hit, and what to do.
+func reasonLimited(v limit.Verdict) string {
+	switch v.Name {
+	case limit.Categories:
+		return reasonTooManyCategories(v)
+	case limit.SubscriptionChanges:
+		return reasonTooManyChanges(v)
+	case limit.Subscriptions:
+		return reasonTooManySubs(v.Limit)
+	}
+	return ""
+}
