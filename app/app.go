@@ -90,6 +90,9 @@ func New(opts Options) (*App, error) {
 	if opts.Demo && !loopback(opts.HTTP) {
 		return nil, fmt.Errorf("the demo hands out tokens to everybody who asks, so it listens on a loopback address only: %q is none", opts.HTTP)
 	}
+	if opts.ProxyProtocol && len(opts.Gateway.TrustedProxies) == 0 {
+		return nil, errors.New("ProxyProtocol without TrustedProxies: say whose PROXY headers are believed")
+	}
 	set, err := keys.Load(opts.DataDir)
 	if err != nil {
 		return nil, err

@@ -1,9 +1,10 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"net"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -11,26 +12,37 @@ import (
 	"github.com/statuswire/statuswire/web"
 )
 
-// Bounds of an HTTP request's head: a browser that sends it slower or larger
-// has its connection closed.
+// Bounds of an HTTP request, beside headTimeout: a browser that sends it slower or
+// larger has its connection closed. A socket has the gateway's bounds instead.
 const (
-	headTimeout  = 5 * time.Second
-	maxHeadBytes = 16 << 10
-	idleTimeout  = 60 * time.Second
+	maxHeadBytes  = 16 << 10
+	bodyTimeout   = 5 * time.Second  // beyond the head's; nothing here takes a body
+	answerTimeout = 30 * time.Second // to write the answer
+	idleTimeout   = 60 * time.Second
 )
+
+// headTimeout is how long a request may take to its whole head: as long as a
+// socket to its CONNECT.
+func (a *App) headTimeout() time.Duration {
+	return cmp.Or(a.opts.Gateway.ConnectTimeout, gateway.DefaultOptions().ConnectTimeout)
+}
 
 // startHTTP opens the listener. Upgrades go to the gateway, at / and /ws.
 func (a *App) startHTTP(context.Context) error {
-	listener, err := net.Listen("tcp", a.opts.HTTP)
+	listener, err := a.listen()
 	if err != nil {
 		return err
 	}
 	a.httpAddr = listener.Addr()
 	server := &http.Server{
 		Handler:           a.routes(),
-		ReadHeaderTimeout: headTimeout,
+		ReadHeaderTimeout: a.headTimeout(),
+		ReadTimeout:       a.headTimeout() + bodyTimeout,
+		WriteTimeout:      answerTimeout,
 		MaxHeaderBytes:    maxHeadBytes,
 		IdleTimeout:       idleTimeout,
+		ConnState:         newCallers(a.opts.Gateway, a.gateway.Hit).state,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
 	done := make(chan struct{})
 	go func() { // ends with Shutdown

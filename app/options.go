@@ -23,6 +23,10 @@ type Options struct {
 	// Default "127.0.0.1:8080"; port 0 picks a free one.
 	HTTP string
 
+	// ProxyProtocol has every connection from one of Gateway.TrustedProxies begin
+	// with a PROXY header that says where it comes from. Default: false.
+	ProxyProtocol bool
+
 	// Demo adds a demo conversation with a simulated agent run, and the demo
 	// users' tokens for the page. Only on a loopback address.
 	Demo bool

@@ -60,6 +60,10 @@ func (a *admission) enter(now time.Time, from netip.AddrPort) (*place, limit.Ver
 	return nil, v
 }
 
+// Hit notes a hit of a limit on connections that somebody in front of the
+// gateway holds. Safe for concurrent use.
+func (g *Gateway) Hit(v limit.Verdict, from netip.AddrPort) { g.admission.onHit(v, from, "") }
+
 // place is what one socket takes of the limits, until it leaves. A nil place
 // takes nothing. Not safe for concurrent use.
 type place struct {
