@@ -326,7 +326,7 @@ func TestWritersAtTheSameTimeLoseNothing(t *testing.T) {
 }
 
 func TestTheServiceIsFoundAsAMicroService(t *testing.T) {
-	h := start(t, admin.Options{Version: "1.2.3"})
+	h := start(t, admin.Options{Version: "1.2.3", Sessions: &sessions{}, Explainer: explainer{}})
 	m, err := h.nc.Request("$SRV.INFO.admin", nil, 5*time.Second)
 	must(t, err)
 	var info micro.Info
@@ -339,10 +339,11 @@ func TestTheServiceIsFoundAsAMicroService(t *testing.T) {
 		}
 	}
 	slices.Sort(subjects)
-	want := []string{}
+	want := []string{"admin.category.add", "admin.category.retire"}
 	for _, verb := range []string{"add", "create", "delete", "import", "list", "remove", "show"} {
 		want = append(want, "admin.conversation."+verb)
 	}
+	want = append(want, "admin.session.kick", "admin.session.list", "admin.why")
 	if info.Version != "1.2.3" || !slices.Equal(subjects, want) {
 		t.Errorf("info is %+v", info)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 	"github.com/statuswire/statuswire/internal/directory"
+	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -37,28 +38,79 @@ func NewClient(nc *nats.Conn) *Client { return &Client{nc} }
 
 // Create makes a conversation.
 func (c *Client) Create(ctx context.Context, r CreateRequest) (directory.Conversation, error) {
-	return c.one(ctx, "create", r)
+	return c.one(ctx, "conversation.create", r)
 }
 
 // Show returns a conversation.
 func (c *Client) Show(ctx context.Context, id status.ConversationID) (directory.Conversation, error) {
-	return c.one(ctx, "show", ShowRequest{id})
+	return c.one(ctx, "conversation.show", ShowRequest{id})
+}
+
+// Subscribers returns a conversation and who listens in it on the node that
+// answers; nil when that node has no gateway.
+func (c *Client) Subscribers(ctx context.Context, id status.ConversationID) (directory.Conversation, *session.Use, error) {
+	var answer ConversationResponse
+	err := c.ask(ctx, "conversation.show", ShowRequest{id}, &answer)
+	return answer.Conversation, answer.Subscribers, err
+}
+
+// AddCategory gives the conversation a category of its own. Doing it twice is fine.
+func (c *Client) AddCategory(ctx context.Context, id status.ConversationID, name status.Category) (directory.Conversation, error) {
+	return c.one(ctx, "category.add", CategoryRequest{id, name})
+}
+
+// RetireCategory takes a category of its own from the conversation. Doing it
+// twice is fine.
+func (c *Client) RetireCategory(ctx context.Context, id status.ConversationID, name status.Category) (directory.Conversation, error) {
+	return c.one(ctx, "category.retire", CategoryRequest{id, name})
+}
+
+// Sessions returns the sessions of the user, "" for everybody's, by id: those of
+// the node that answers. It asks for as many pages as there are.
+func (c *Client) Sessions(ctx context.Context, user status.UserID) ([]session.Info, error) {
+	list := []session.Info{}
+	r := SessionsRequest{User: user}
+	for {
+		var page SessionsResponse
+		if err := c.ask(ctx, "session.list", r, &page); err != nil {
+			return nil, err
+		}
+		list = append(list, page.Sessions...)
+		if !page.More || len(page.Sessions) == 0 {
+			return list, nil
+		}
+		r.After = page.Sessions[len(page.Sessions)-1].ID
+	}
+}
+
+// Kick ends the sessions of the user and returns how many there were.
+func (c *Client) Kick(ctx context.Context, user status.UserID, reason string) (int, error) {
+	var answer KickResponse
+	err := c.ask(ctx, "session.kick", KickRequest{user, reason}, &answer)
+	return answer.Kicked, err
+}
+
+// Why explains what would be decided now.
+func (c *Client) Why(ctx context.Context, q session.Question) (session.Explanation, error) {
+	var answer session.Explanation
+	err := c.ask(ctx, "why", q, &answer)
+	return answer, err
 }
 
 // Add makes the user a member. Doing it twice is fine.
 func (c *Client) Add(ctx context.Context, id status.ConversationID, member status.UserID) (directory.Conversation, error) {
-	return c.one(ctx, "add", MemberRequest{id, member})
+	return c.one(ctx, "conversation.add", MemberRequest{id, member})
 }
 
 // Remove ends that the user is a member. Doing it twice is fine.
 func (c *Client) Remove(ctx context.Context, id status.ConversationID, member status.UserID) (directory.Conversation, error) {
-	return c.one(ctx, "remove", MemberRequest{id, member})
+	return c.one(ctx, "conversation.remove", MemberRequest{id, member})
 }
 
 // Delete removes a conversation and its statuses, and returns how many those were.
 func (c *Client) Delete(ctx context.Context, id status.ConversationID) (purged uint64, err error) {
 	var answer DeleteResponse
-	err = c.ask(ctx, "delete", DeleteRequest{id}, &answer)
+	err = c.ask(ctx, "conversation.delete", DeleteRequest{id}, &answer)
 	return answer.Purged, err
 }
 
@@ -69,7 +121,7 @@ func (c *Client) List(ctx context.Context, owner status.UserID) ([]directory.Con
 	r := ListRequest{Owner: owner}
 	for {
 		var page ListResponse
-		if err := c.ask(ctx, "list", r, &page); err != nil {
+		if err := c.ask(ctx, "conversation.list", r, &page); err != nil {
 			return nil, err
 		}
 		list = append(list, page.Conversations...)
@@ -148,7 +200,7 @@ func (c *Client) importChunk(ctx context.Context, chunk []byte, held int, sum *I
 		chunk = bytes.TrimPrefix(chunk, []byte("\ufeff"))
 	}
 	var answer ImportResponse
-	if err := c.send(ctx, "import", chunk, &answer); err != nil {
+	if err := c.send(ctx, "conversation.import", chunk, &answer); err != nil {
 		return fmt.Errorf("lines %d to %d: %w", sum.Lines+1, sum.Lines+held, err)
 	}
 	for _, e := range answer.Errors {
@@ -162,38 +214,39 @@ func (c *Client) importChunk(ctx context.Context, chunk []byte, held int, sum *I
 	return nil
 }
 
-func (c *Client) one(ctx context.Context, verb string, request any) (directory.Conversation, error) {
+func (c *Client) one(ctx context.Context, subject string, request any) (directory.Conversation, error) {
 	var answer ConversationResponse
-	err := c.ask(ctx, verb, request, &answer)
+	err := c.ask(ctx, subject, request, &answer)
 	return answer.Conversation, err
 }
 
-func (c *Client) ask(ctx context.Context, verb string, request, answer any) error {
+func (c *Client) ask(ctx context.Context, subject string, request, answer any) error {
 	body, err := json.Marshal(request)
 	if err != nil {
 		return err
 	}
-	return c.send(ctx, verb, body, answer)
+	return c.send(ctx, subject, body, answer)
 }
 
-func (c *Client) send(ctx context.Context, verb string, body []byte, answer any) error {
+// send asks admin.<subject>.
+func (c *Client) send(ctx context.Context, subject string, body []byte, answer any) error {
 	if _, limited := ctx.Deadline(); !limited {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, clientTimeout)
 		defer cancel()
 	}
-	m, err := c.nc.RequestWithContext(ctx, "admin.conversation."+verb, body)
+	m, err := c.nc.RequestWithContext(ctx, "admin."+subject, body)
 	if errors.Is(err, nats.ErrNoResponders) {
 		return ErrNoService
 	}
 	if err != nil {
-		return fmt.Errorf("admin.conversation.%s: %w", verb, err)
+		return fmt.Errorf("admin.%s: %w", subject, err)
 	}
 	if code := m.Header.Get(micro.ErrorCodeHeader); code != "" {
 		return refusal(code, m)
 	}
 	if err := json.Unmarshal(m.Data, answer); err != nil {
-		return fmt.Errorf("admin.conversation.%s: the answer is not understood: %w", verb, err)
+		return fmt.Errorf("admin.%s: the answer is not understood: %w", subject, err)
 	}
 	return nil
 }

@@ -1,14 +1,17 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"github.com/statuswire/statuswire/internal/directory"
 	"github.com/statuswire/statuswire/status"
 )
 
-// maxPage is the greatest and the default number of conversations of one page.
+// maxPage is the greatest and the default number of conversations or sessions of
+// one page.
 const maxPage = 1000
 
 func (s *Service) create(ctx context.Context, data []byte) (any, error) {
@@ -26,7 +29,7 @@ func (s *Service) create(ctx context.Context, data []byte) (any, error) {
 	if err := s.dir.Create(ctx, c); err != nil {
 		return nil, err
 	}
-	s.opts.Logger.Info("admin: conversation created", "conversation", r.ID)
+	s.changed(r.ID, "", "conversation created")
 	return s.conversation(ctx, r.ID)
 }
 
@@ -38,12 +41,21 @@ func (s *Service) show(ctx context.Context, data []byte) (any, error) {
 	if _, err := status.ParseConversationID(string(r.ID)); err != nil {
 		return nil, ErrInvalid.Withf("%s", err)
 	}
-	return s.conversation(ctx, r.ID)
+	c, err := s.dir.Conversation(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	answer := ConversationResponse{Conversation: c}
+	if s.opts.Sessions != nil {
+		use := s.opts.Sessions.ConversationUse(r.ID)
+		answer.Subscribers = &use
+	}
+	return answer, nil
 }
 
 func (s *Service) conversation(ctx context.Context, id status.ConversationID) (any, error) {
 	c, err := s.dir.Conversation(ctx, id)
-	return ConversationResponse{c}, err
+	return ConversationResponse{Conversation: c}, err
 }
 
 func (s *Service) add(ctx context.Context, data []byte) (any, error) {
@@ -63,8 +75,29 @@ func (s *Service) member(ctx context.Context, data []byte, what string, change f
 	if err != nil {
 		return nil, err
 	}
-	s.opts.Logger.Info("admin: "+what, "conversation", r.ID, "member", r.Member)
-	return ConversationResponse{c}, nil
+	s.changed(r.ID, r.Member, what)
+	return ConversationResponse{Conversation: c}, nil
+}
+
+func (s *Service) addCategory(ctx context.Context, data []byte) (any, error) {
+	return s.category(ctx, data, "category added", s.dir.AddCategory)
+}
+
+func (s *Service) retireCategory(ctx context.Context, data []byte) (any, error) {
+	return s.category(ctx, data, "category retired", s.dir.RetireCategory)
+}
+
+func (s *Service) category(ctx context.Context, data []byte, what string, change func(context.Context, status.ConversationID, status.Category) (directory.Conversation, error)) (any, error) {
+	var r CategoryRequest
+	if err := parse(data, &r); err != nil {
+		return nil, err
+	}
+	c, err := change(ctx, r.ID, r.Category)
+	if err != nil {
+		return nil, err
+	}
+	s.changed(r.ID, "", fmt.Sprintf("%s: %s", what, r.Category))
+	return ConversationResponse{Conversation: c}, nil
 }
 
 // rawPage is a ListResponse whose conversations are JSON already.
@@ -78,30 +111,42 @@ func (s *Service) list(ctx context.Context, data []byte) (any, error) {
 	if err := parse(data, &r); err != nil {
 		return nil, err
 	}
-	if r.Limit < 0 || r.Limit > maxPage {
-		return nil, ErrBadRequest.Withf("limit %d is out of range: use 1 to %d", r.Limit, maxPage)
-	}
-	if r.Limit == 0 {
-		r.Limit = maxPage
-	}
-	list, err := s.dir.Page(ctx, r.Owner, r.After, r.Limit+1)
+	limit, err := pageLimit(r.Limit)
 	if err != nil {
 		return nil, err
 	}
-	// At least one, else as many as fill half a message.
-	page := rawPage{Conversations: []json.RawMessage{}}
-	room := int(s.nc.MaxPayload() / 2)
-	for i, c := range list {
-		body, err := json.Marshal(c)
+	list, err := s.dir.Page(ctx, r.Owner, r.After, limit+1)
+	if err != nil {
+		return nil, err
+	}
+	bodies, more, err := page(list, limit, s.room())
+	return rawPage{Conversations: bodies, More: more}, err
+}
+
+func pageLimit(asked int) (int, error) {
+	if asked < 0 || asked > maxPage {
+		return 0, ErrBadRequest.Withf("limit %d is out of range: use 1 to %d", asked, maxPage)
+	}
+	return cmp.Or(asked, maxPage), nil
+}
+
+// room is how much of a message a page may fill.
+func (s *Service) room() int { return int(s.nc.MaxPayload() / 2) }
+
+// page writes the first limit of the list as JSON: at least one, else as many as
+// there is room for. more is true when some are left.
+func page[T any](list []T, limit, room int) (bodies []json.RawMessage, more bool, err error) {
+	bodies = []json.RawMessage{}
+	for i, v := range list {
+		body, err := json.Marshal(v)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		room -= len(body) + 1
-		if i == r.Limit || i > 0 && room < 0 {
-			page.More = true
-			break
+		if i == limit || i > 0 && room < 0 {
+			return bodies, true, nil
 		}
-		page.Conversations = append(page.Conversations, body)
+		bodies = append(bodies, body)
 	}
-	return page, nil
+	return bodies, false, nil
 }

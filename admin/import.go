@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 
 	"github.com/statuswire/statuswire/internal/directory"
 )
@@ -13,6 +14,13 @@ const (
 	// maxLineErrors bounds what one answer tells.
 	maxLineErrors = 100
 )
+
+// importLine is a conversation, also as conversation show prints it: who listens
+// is no part of it.
+type importLine struct {
+	directory.Conversation
+	Subscribers json.RawMessage `json:"subscribers"`
+}
 
 func (s *Service) importLines(ctx context.Context, data []byte) (any, error) {
 	lines := bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))
@@ -27,8 +35,9 @@ func (s *Service) importLines(ctx context.Context, data []byte) (any, error) {
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		var c directory.Conversation
-		err := parse(line, &c)
+		var l importLine
+		err := parse(line, &l)
+		c := l.Conversation
 		if err == nil {
 			err = s.clear(ctx, c.ID)
 		}
@@ -42,8 +51,10 @@ func (s *Service) importLines(ctx context.Context, data []byte) (any, error) {
 		switch o.Result {
 		case directory.Created:
 			answer.Created++
+			s.changed(list[i].ID, "", "conversation imported: created")
 		case directory.Updated:
 			answer.Updated++
+			s.changed(list[i].ID, "", "conversation imported: changed")
 		case directory.Unchanged:
 			answer.Unchanged++
 		default:

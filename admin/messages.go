@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/statuswire/statuswire/internal/directory"
+	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -31,9 +32,45 @@ type MemberRequest struct {
 	Member status.UserID         `json:"member"`
 }
 
-// ConversationResponse answers create, show, add and remove.
+// CategoryRequest adds or retires one category.
+type CategoryRequest struct {
+	ID       status.ConversationID `json:"id"`
+	Category status.Category       `json:"category"`
+}
+
+// ConversationResponse answers create, show, add, remove and what changes
+// categories.
 type ConversationResponse struct {
 	Conversation directory.Conversation `json:"conversation"`
+	// Subscribers, of show only, are who listens on the node that answers.
+	Subscribers *session.Use `json:"subscribers,omitempty"`
+}
+
+// SessionsRequest asks for one page of sessions, by id.
+type SessionsRequest struct {
+	User  status.UserID `json:"user,omitempty"`  // empty: everybody's
+	After uint64        `json:"after,omitempty"` // the last id of the page before
+	Limit int           `json:"limit,omitempty"` // at most 1,000, which is the default
+}
+
+// SessionsResponse is one page; it may be shorter than the limit although there is more.
+type SessionsResponse struct {
+	Sessions []session.Info `json:"sessions"`
+	More     bool           `json:"more,omitempty"`
+}
+
+// KickRequest ends the sessions of a user.
+type KickRequest struct {
+	User status.UserID `json:"user"`
+	// Reason is what the browsers are told, in the close frame: at most
+	// MaxReasonBytes. Empty: "connection ended by an operator: reconnect".
+	Reason string `json:"reason,omitempty"`
+}
+
+// KickResponse says how many sessions were ended.
+type KickResponse struct {
+	User   status.UserID `json:"user"`
+	Kicked int           `json:"kicked"`
 }
 
 // DeleteRequest asks to delete a conversation and its statuses.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/statuswire/statuswire/internal/audit"
 )
 
 // Options are the settings of a Service. Zero means the default.
@@ -18,6 +20,13 @@ type Options struct {
 	Stream string
 	// Version is what `nats micro info admin` shows. Default "0.0.0".
 	Version string
+	// Sessions are what session.list, session.kick and the subscribers of
+	// conversation.show are read from. Default: there are no such endpoints.
+	Sessions Sessions
+	// Explainer answers why. Default: there is no such endpoint.
+	Explainer Explainer
+	// Audit takes each change. Default: nobody hears.
+	Audit Recorder
 	// Logger takes each change, and the causes that callers are not told.
 	// Default: discard.
 	Logger *slog.Logger
@@ -60,8 +69,16 @@ func (o Options) withDefaults() Options {
 	if o.Version == "" {
 		o.Version = d.Version
 	}
+	if o.Audit == nil {
+		o.Audit = nobody{}
+	}
 	if o.Logger == nil {
 		o.Logger = d.Logger
 	}
 	return o
 }
+
+// nobody hears events.
+type nobody struct{}
+
+func (nobody) Record(audit.Event) {}

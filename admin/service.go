@@ -13,7 +13,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
+	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/directory"
+	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -30,12 +32,33 @@ type Directory interface {
 	Create(context.Context, directory.Conversation) error
 	AddMember(context.Context, status.ConversationID, status.UserID) (directory.Conversation, error)
 	RemoveMember(context.Context, status.ConversationID, status.UserID) (directory.Conversation, error)
+	AddCategory(context.Context, status.ConversationID, status.Category) (directory.Conversation, error)
+	RetireCategory(context.Context, status.ConversationID, status.Category) (directory.Conversation, error)
 	Delete(context.Context, status.ConversationID) error
 	WasDeleted(context.Context, status.ConversationID) (bool, error)
 	Import(context.Context, []directory.Conversation) []directory.Outcome
 }
 
-// Service answers admin.conversation.*.
+// Sessions are the browsers' connections to this node, as the gateway has them.
+type Sessions interface {
+	// Sessions returns those that the filter lets through, by ID.
+	Sessions(session.Filter) []session.Info
+	// Kick closes the user's connections and has the next login decided anew. It
+	// returns how many it closed. by is who kicks, for the audit.
+	Kick(user status.UserID, reason, by string) int
+	// ConversationUse returns who listens in the conversation.
+	ConversationUse(status.ConversationID) session.Use
+}
+
+// Explainer says what the gateway would decide, and from what.
+type Explainer interface {
+	Explain(context.Context, session.Question) (session.Explanation, error)
+}
+
+// Recorder takes security events. It does not wait.
+type Recorder interface{ Record(audit.Event) }
+
+// Service answers admin.>.
 type Service struct {
 	nc   *nats.Conn
 	dir  Directory
@@ -59,25 +82,52 @@ func New(nc *nats.Conn, dir Directory, opts Options) (*Service, error) {
 	return &Service{nc: nc, dir: dir, opts: opts.withDefaults()}, nil
 }
 
-// endpoint is one verb of admin.conversation.
+// endpoint is admin.<noun>.<verb>.
 type endpoint struct {
-	verb     string
-	handle   func(context.Context, []byte) (any, error)
-	request  string
-	response string
+	noun, verb string // verb is "" for admin.why
+	handle     func(context.Context, []byte) (any, error)
+	request    string
+	response   string
 }
+
+// name is what micro calls the endpoint; those of conversations are the oldest
+// and have their verb alone.
+func (e endpoint) name() string {
+	switch {
+	case e.verb == "":
+		return e.noun
+	case e.noun == "conversation":
+		return e.verb
+	}
+	return e.noun + "-" + e.verb
+}
+
+// subject is the subject below admin.
+func (e endpoint) subject() string { return strings.TrimSuffix(e.noun+"."+e.verb, ".") }
 
 func (s *Service) endpoints() []endpoint {
 	const one = `{"conversation":{"id","owner","members","categories","created"}}`
-	return []endpoint{
-		{"create", s.create, `{"id","owner","members","categories"}`, one},
-		{"show", s.show, `{"id"}`, one},
-		{"add", s.add, `{"id","member"}`, one},
-		{"remove", s.remove, `{"id","member"}`, one},
-		{"list", s.list, `{"owner","after","limit"}`, `{"conversations":[],"more"}`},
-		{"delete", s.delete, `{"id"}`, `{"id","purged"}`},
-		{"import", s.importLines, `JSON lines of {"id","owner","members","categories","created"}`, `{"lines","created","updated","unchanged","failed","errors":[{"line","error"}]}`},
+	list := []endpoint{
+		{"conversation", "create", s.create, `{"id","owner","members","categories"}`, one},
+		{"conversation", "show", s.show, `{"id"}`, `{"conversation":{…},"subscribers":{"connections","users","categories"}}`},
+		{"conversation", "add", s.add, `{"id","member"}`, one},
+		{"conversation", "remove", s.remove, `{"id","member"}`, one},
+		{"conversation", "list", s.list, `{"owner","after","limit"}`, `{"conversations":[],"more"}`},
+		{"conversation", "delete", s.delete, `{"id"}`, `{"id","purged"}`},
+		{"conversation", "import", s.importLines, `JSON lines of {"id","owner","members","categories","created"}`, `{"lines","created","updated","unchanged","failed","errors":[{"line","error"}]}`},
+		{"category", "add", s.addCategory, `{"id","category"}`, one},
+		{"category", "retire", s.retireCategory, `{"id","category"}`, one},
 	}
+	if s.opts.Sessions != nil {
+		list = append(list,
+			endpoint{"session", "list", s.listSessions, `{"user","after","limit"}`, `{"sessions":[],"more"}`},
+			endpoint{"session", "kick", s.kick, `{"user","reason"}`, `{"user","kicked"}`})
+	}
+	if s.opts.Explainer != nil {
+		list = append(list,
+			endpoint{"why", "", s.why, `{"user","subject","queue","action"}`, `{"user","subject","action","steps":[{"step","found","from"}],"allowed","answer","sessions":[{"id","allowed","answer"}]}`})
+	}
+	return list
 }
 
 // Start subscribes, and returns when the server knows. A service is started once.
@@ -90,21 +140,22 @@ func (s *Service) Start(ctx context.Context) error {
 	service, err := micro.AddService(s.nc, micro.Config{
 		Name:         "admin",
 		Version:      s.opts.Version,
-		Description:  "makes, changes and deletes conversations",
+		Description:  "keeps conversations, shows and ends sessions, explains decisions",
 		ErrorHandler: s.failed,
 	})
 	if err != nil {
 		return fmt.Errorf("admin: %w", err)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	group := service.AddGroup("admin").AddGroup("conversation")
+	group := service.AddGroup("admin")
 	for _, e := range s.endpoints() {
-		err := group.AddEndpoint(e.verb, s.handler(e),
+		err := group.AddEndpoint(e.name(), s.handler(e),
+			micro.WithEndpointSubject(e.subject()),
 			micro.WithEndpointMetadata(map[string]string{"request": e.request, "response": e.response}),
 			micro.WithEndpointPendingLimits(pendingRequests, pendingBytes))
 		if err != nil {
 			s.cancel()
-			return errors.Join(fmt.Errorf("admin endpoint %s: %w", e.verb, err), service.Stop())
+			return errors.Join(fmt.Errorf("admin endpoint %s: %w", e.subject(), err), service.Stop())
 		}
 	}
 	if err := flush(ctx, s.nc, s.opts.Timeout); err != nil {
@@ -178,7 +229,7 @@ func (s *Service) handler(e endpoint) micro.Handler {
 			return
 		}
 		if err := r.Respond(body); err != nil {
-			s.opts.Logger.Warn("admin: cannot answer", "verb", e.verb, "error", err)
+			s.opts.Logger.Warn("admin: cannot answer", "request", e.subject(), "error", err)
 		}
 	})
 }
@@ -186,10 +237,10 @@ func (s *Service) handler(e endpoint) micro.Handler {
 func (s *Service) refuse(r micro.Request, e endpoint, err error) {
 	answer, hidden := told(err)
 	if hidden {
-		s.opts.Logger.Error("admin: request failed", "verb", e.verb, "error", err)
+		s.opts.Logger.Error("admin: request failed", "request", e.subject(), "error", err)
 	}
 	if err := r.Error(strconv.Itoa(answer.Code), oneLine(answer.Description), answer.Response()); err != nil {
-		s.opts.Logger.Warn("admin: cannot answer", "verb", e.verb, "error", err)
+		s.opts.Logger.Warn("admin: cannot answer", "request", e.subject(), "error", err)
 	}
 }
 
