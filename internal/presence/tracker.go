@@ -40,7 +40,8 @@ type wire interface {
 }
 
 // New checks the options and starts nothing. nc must be allowed to publish
-// presence.* and presence.node.*, and to subscribe to presence.node.*.
+// presence.* and presence.node.*, and to subscribe to presence.node.*. With
+// nats.NoEcho it is spared its own messages; it does not need them.
 func New(nc *nats.Conn, opts Options) (*Tracker, error) {
 	if nc == nil {
 		return nil, errors.New("presence: the connection is required")
