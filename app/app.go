@@ -145,9 +145,9 @@ func (a *App) Start(ctx context.Context) error {
 		{"fan-out", a.startFanout},
 		{"presence", a.startPresence},
 		{"broadcaster", a.startBroadcaster},
-		{"admin", a.startAdmin},
 		{"edge", a.startEdge},
 		{"gateway", a.startGateway},
+		{"admin", a.startAdmin},
 		{"HTTP listener", a.startHTTP},
 		{"endpoints", a.announce},
 	} {
@@ -177,8 +177,8 @@ func (a *App) startEngine(ctx context.Context) error {
 }
 
 // connect opens a part's connection and closes it when the part has stopped.
-func (a *App) connect(part engine.Part) (*nats.Conn, error) {
-	nc, err := a.engine.Connect(part)
+func (a *App) connect(part engine.Part, opts ...nats.Option) (*nats.Conn, error) {
+	nc, err := a.engine.Connect(part, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -285,7 +285,12 @@ func (a *App) startAdmin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	service, err := admin.New(nc, a.directory, admin.Options{Logger: a.log})
+	service, err := admin.New(nc, a.directory, admin.Options{
+		Sessions:  a.gateway,
+		Explainer: explainer{a.gateway, gateway.Evidence{Conversation: a.directory.Conversation, Grant: a.callout.Preview}},
+		Audit:     a.audit,
+		Logger:    a.log,
+	})
 	if err != nil {
 		return err
 	}
