@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/statuswire/statuswire/authcallout"
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/engine"
@@ -30,7 +32,7 @@ func (a *App) startAudit(ctx context.Context) error {
 }
 
 func (a *App) startPresence(ctx context.Context) error {
-	nc, err := a.connect(engine.PartPresence)
+	nc, err := a.connect(engine.PartPresence, nats.NoEcho()) // it need not hear itself
 	if err != nil {
 		return err
 	}

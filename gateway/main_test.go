@@ -51,6 +51,8 @@ type rig struct {
 	url      string // ws://…
 	log      *lockedBuffer
 	upstream *nats.Conn
+
+	attendance *attendance
 }
 
 func newRig(t testing.TB, opts gateway.Options) *rig {
@@ -69,6 +71,7 @@ func newRig(t testing.TB, opts gateway.Options) *rig {
 	}
 	r := &rig{t: t, engine: e, log: &lockedBuffer{}, ingest: connect(engine.PartBroadcaster), edge: connect(engine.PartEdge)}
 	r.members = &members{of: map[status.ConversationID]map[status.UserID]bool{}}
+	r.attendance = &attendance{}
 	registry := session.NewRegistry()
 	r.callout = newCallout(t, connect(engine.PartCallout), e.ServerID(), set, registry, r.members)
 	r.upstream = connect(engine.PartFanout)
@@ -82,6 +85,7 @@ func newRig(t testing.TB, opts gateway.Options) *rig {
 	opts.Logger = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.gateway, err = gateway.New(gateway.Deps{
 		Engine: e, Sessions: registry, Directory: r.members, Fanout: r.fanout, Requests: connect(engine.PartGateway),
+		Presence: r.attendance,
 	}, opts)
 	must(t, err)
 	must(t, r.gateway.Start(t.Context()))
@@ -241,7 +245,7 @@ func (c *callout) decide(req *jwt.AuthorizationRequestClaims, ask session.Ask, k
 	claims.Subs = 64
 	claims.AllowedConnectionTypes = jwt.StringList{jwt.ConnectionTypeInProcess}
 	claims.Sub.Allow = jwt.StringList{"_INBOX.>"}
-	claims.Pub.Allow = jwt.StringList{"gateway.token"}
+	claims.Pub.Allow = jwt.StringList{"gateway.token", "gateway.subscriptions"}
 	for _, id := range append(ask.Want, ask.Join) {
 		in, _ := m.Admits(context.Background(), id, status.UserID(user))
 		if !in && id == ask.Join && id != "" {
