@@ -148,6 +148,9 @@ func (p *parser) together() {
 	if isSet(secret) && isSet(file) {
 		p.wrong.add(file.place, "token.secret_file is set beside token.secret: remove one of them")
 	}
+	if p.options.ProxyProtocol && len(p.options.Gateway.TrustedProxies) == 0 {
+		p.wrong.add(p.seen["proxy_protocol"].place, "proxy_protocol is true: trusted_proxies must say whose headers are believed")
+	}
 	g := gateway.DefaultOptions()
 	queue := cmp.Or(p.options.Gateway.MaxQueueBytes, g.MaxQueueBytes)
 	least := cmp.Or(p.options.Gateway.MaxPayloadBytes, g.MaxPayloadBytes) +

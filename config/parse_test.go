@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/statuswire/statuswire"
 	"github.com/statuswire/statuswire/config"
+	"github.com/statuswire/statuswire/internal/limit"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -67,7 +69,9 @@ links: keep; cookie: sw_token
 grant_lifetime: $STATUSWIRE_TEST_LIFETIME
 native_websocket: yes
 token { secret_file: token.secret, issuer: "shop", audience: statuswire, leeway: 0 }
-limits { include "limits.conf", payload: $LIMIT, queue: "2 MiB", control_line: 1k, connect_timeout: 1500ms }
+trusted_proxies: ["10.0.0.0/8", "2001:db8::7", "::ffff:192.0.2.1"]; proxy_protocol: on
+limits { include "limits.conf", categories: 3, operations: 4, subscription_changes: 5, connections_per_user: 6, connections_per_address: 9,
+  failed_logins: 8, upgrades: 10, handshakes: 11, dry_run: [categories, "upgrades"], payload: $LIMIT, queue: "2 MiB", control_line: 1k, connect_timeout: 1500ms }
 keepalive { ping_interval: 90 }
 retention { max_age: "5m", max_bytes: 5GB, max_per_subject: 10 }
 callout { workers: 2, queue: 3 }
@@ -78,16 +82,31 @@ shutdown { drain: "1m", close_spread: "0.5s" }
 		t.Fatal(err)
 	}
 	for name, same := range map[string]bool{
-		"http":                  o.HTTP == "[::1]:9000",
-		"allowed_origins":       strings.Join(o.Gateway.AllowedOrigins, " ") == "https://app.example.com https://*.example.org",
-		"links":                 o.Gateway.KeepLinks,
-		"cookie":                o.Gateway.TokenCookie == "sw_token",
-		"grant_lifetime":        o.Callout.GrantLifetime == 15*time.Minute,
-		"native_websocket":      o.Engine.NativeWebSocket,
-		"token.secret_file":     string(o.Token.Secret) == secret,
-		"token.issuer":          o.Token.Issuer == "shop",
-		"token.audience":        o.Token.Audience == "statuswire",
-		"limits.subscriptions":  o.Callout.MaxSubscriptions == 7,
+		"http":              o.HTTP == "[::1]:9000",
+		"allowed_origins":   strings.Join(o.Gateway.AllowedOrigins, " ") == "https://app.example.com https://*.example.org",
+		"links":             o.Gateway.KeepLinks,
+		"cookie":            o.Gateway.TokenCookie == "sw_token",
+		"grant_lifetime":    o.Callout.GrantLifetime == 15*time.Minute,
+		"native_websocket":  o.Engine.NativeWebSocket,
+		"token.secret_file": string(o.Token.Secret) == secret,
+		"token.issuer":      o.Token.Issuer == "shop",
+		"token.audience":    o.Token.Audience == "statuswire",
+		"trusted_proxies":   fmt.Sprint(o.Gateway.TrustedProxies) == "[10.0.0.0/8 2001:db8::7/128 192.0.2.1/32]",
+		"proxy_protocol":    o.ProxyProtocol,
+		"limits": o.Gateway.Limits == limit.Options{
+			MeterRules: limit.MeterRules{
+				Categories:    limit.Rule{Value: 3, DryRun: true},
+				Subscriptions: limit.Rule{Value: 7},
+				Operations:    limit.Rule{Value: 4},
+			},
+			SubscriptionChanges:   limit.Rule{Value: 5},
+			ConnectionsPerUser:    limit.Rule{Value: 6},
+			ConnectionsPerAddress: limit.Rule{Value: 9},
+			FailedLogins:          limit.Rule{Value: 8},
+			Upgrades:              limit.Rule{Value: 10, DryRun: true},
+			Handshakes:            limit.Rule{Value: 11},
+		},
+		"the grants' limits":    o.Callout.MaxCategories == 3 && o.Callout.MaxSubscriptions == 7 && o.Callout.ChangesPerMinute == 5,
 		"limits.payload":        o.Gateway.MaxPayloadBytes == 128<<10 && o.Callout.MaxPayloadBytes == 128<<10,
 		"limits.queue":          o.Gateway.MaxQueueBytes == 2<<20,
 		"limits.control_line":   o.Gateway.MaxControlLineBytes == 1000,

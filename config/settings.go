@@ -1,10 +1,13 @@
 package config
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/statuswire/statuswire/app"
 	"github.com/statuswire/statuswire/internal/identity"
+	"github.com/statuswire/statuswire/internal/limit"
 )
 
 // setting is one key of statuswire.conf.
@@ -18,9 +21,11 @@ type setting struct {
 func settings() []setting {
 	const kb, mb, gb = 1 << 10, 1 << 20, 1 << 30
 	type o = app.Options
-	return []setting{
+	return slices.Concat([]setting{
 		{"http", address(func(o *o) *string { return &o.HTTP })},
-		{"allowed_origins", origins(func(o *o) *[]string { return &o.Gateway.AllowedOrigins })},
+		{"trusted_proxies", networks("trusted_proxies", func(o *o) *[]netip.Prefix { return &o.Gateway.TrustedProxies })},
+		{"proxy_protocol", yesNo(func(o *o) *bool { return &o.ProxyProtocol })},
+		{"allowed_origins", origins("allowed_origins", func(o *o) *[]string { return &o.Gateway.AllowedOrigins })},
 		{"cookie", cookieName(func(o *o) *string { return &o.Gateway.TokenCookie })},
 		{"links", choice("close", "keep", func(o *o) *bool { return &o.Gateway.KeepLinks })},
 		{"grant_lifetime", duration(time.Minute, 30*day, func(o *o) *time.Duration { return &o.Callout.GrantLifetime })},
@@ -33,8 +38,8 @@ func settings() []setting {
 		{"token.issuer", text(func(o *o) *string { return &o.Token.Issuer })},
 		{"token.audience", text(func(o *o) *string { return &o.Token.Audience })},
 		{"token.leeway", duration(0, identity.MaxLeeway, func(o *o) *time.Duration { return &o.Token.Leeway })},
-
-		{"limits.subscriptions", number(1, 100_000, func(o *o) *int { return &o.Callout.MaxSubscriptions })},
+	}, limitSettings(), []setting{
+		{"limits.dry_run", limitNames("limits.dry_run", func(o *o) *limit.Options { return &o.Gateway.Limits })},
 		{"limits.control_line", size(512, mb, func(o *o) *int { return &o.Gateway.MaxControlLineBytes })},
 		{"limits.payload", size(kb, mb,
 			func(o *o) *int { return &o.Gateway.MaxPayloadBytes },
@@ -54,7 +59,27 @@ func settings() []setting {
 
 		{"shutdown.drain", duration(100*time.Millisecond, 10*time.Minute, func(o *o) *time.Duration { return &o.DrainTimeout })},
 		{"shutdown.close_spread", duration(time.Millisecond, 5*time.Minute, func(o *o) *time.Duration { return &o.Gateway.CloseSpread })},
+	})
+}
+
+// limitSettings are the limits that internal/limit decides, by their names. Those
+// that a grant carries go to the service that writes the grants as well.
+func limitSettings() []setting {
+	type o = app.Options
+	granted := map[limit.Name]field[int]{
+		limit.Categories:          func(o *o) *int { return &o.Callout.MaxCategories },
+		limit.Subscriptions:       func(o *o) *int { return &o.Callout.MaxSubscriptions },
+		limit.SubscriptionChanges: func(o *o) *int { return &o.Callout.ChangesPerMinute },
 	}
+	var all []setting
+	for _, s := range limit.Settings() {
+		to := []field[int]{func(o *o) *int { return &o.Gateway.Limits.Rule(s.Name).Value }}
+		if f := granted[s.Name]; f != nil {
+			to = append(to, f)
+		}
+		all = append(all, setting{"limits." + string(s.Name), number(int64(s.Min), int64(s.Max), to...)})
+	}
+	return all
 }
 
 const day = 24 * time.Hour

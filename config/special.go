@@ -3,41 +3,94 @@ package config
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/statuswire/statuswire/app"
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/internal/limit"
 )
 
-// origins is a list of origin patterns, or a single one without brackets.
-func origins(to field[[]string]) kind {
-	return kind{want: `a list like ["https://app.example.com"]`, set: func(o *app.Options, v value) error {
+// list is a list of texts, or a single one without brackets; key is what errors
+// call it by. An error of read stands for itself: it names the text.
+func list[T any](key, example string, read func(string) (T, error), put func(*app.Options, []T)) kind {
+	return kind{want: fmt.Sprintf("a list like [%q]", example), set: func(o *app.Options, v value) error {
 		items, ok := v.data.([]any)
 		if !ok {
 			items = []any{v}
 		}
-		list := make([]string, 0, len(items))
+		all := make([]T, 0, len(items))
 		var wrong problems
 		for _, item := range items {
 			v := unwrap(item, v.place)
 			s, ok := v.data.(string)
 			if !ok {
-				wrong.add(v.place, `allowed_origins holds %v: it must hold text like "https://app.example.com"`, v)
+				wrong.add(v.place, "%s holds %v: it must hold text like %q", key, v, example)
 				continue
 			}
-			// The gateway knows what an origin pattern is.
-			if err := (gateway.Options{AllowedOrigins: []string{s}}).Validate(); err != nil {
+			one, err := read(s)
+			if err != nil {
 				wrong.add(v.place, "%v", err)
 				continue
 			}
-			list = append(list, s)
+			all = append(all, one)
 		}
-		*to(o) = list
+		put(o, all)
 		return wrong.err()
 	}}
+}
+
+func origins(key string, to field[[]string]) kind {
+	return list(key, "https://app.example.com", func(s string) (string, error) {
+		// The gateway knows what an origin pattern is.
+		return s, (gateway.Options{AllowedOrigins: []string{s}}).Validate()
+	}, func(o *app.Options, all []string) { *to(o) = all })
+}
+
+// networks are prefixes; a single address stands for itself.
+func networks(key string, to field[[]netip.Prefix]) kind {
+	return list(key, "10.0.0.0/8", func(s string) (netip.Prefix, error) {
+		if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+			a = a.Unmap()
+			return netip.PrefixFrom(a, a.BitLen()), nil
+		}
+		p, err := netip.ParsePrefix(s)
+		switch {
+		case err != nil:
+			return p, fmt.Errorf(`%s holds %q: write an address or a network, like "10.0.0.7" or "10.0.0.0/8"`, key, s)
+		case p.Addr().Is4In6():
+			return p, fmt.Errorf(`%s holds %q: write an IPv4 network as one, like "10.0.0.0/8"`, key, s)
+		case p != p.Masked():
+			return p, fmt.Errorf("%s holds %q: the network is %q", key, s, p.Masked())
+		}
+		return p, nil
+	}, func(o *app.Options, all []netip.Prefix) { *to(o) = all })
+}
+
+// limitNames are the limits that only count.
+func limitNames(key string, of func(*app.Options) *limit.Options) kind {
+	var known []string
+	for _, s := range limit.Settings() {
+		known = append(known, string(s.Name))
+	}
+	return list(key, string(limit.Categories), func(s string) (limit.Name, error) {
+		if slices.Contains(known, s) {
+			return limit.Name(s), nil
+		}
+		advice := "known here are " + strings.Join(known, ", ")
+		if near := nearest(s, known); near != "" {
+			advice = fmt.Sprintf("did you mean %q?", near)
+		}
+		return "", fmt.Errorf("%s holds %q: %s", key, s, advice)
+	}, func(o *app.Options, all []limit.Name) {
+		for _, name := range all {
+			of(o).Rule(name).DryRun = true
+		}
+	})
 }
 
 func cookieName(to ...field[string]) kind {
