@@ -182,7 +182,7 @@ func (r *pageRun) backgroundPrints(want []string) error {
 }
 
 var (
-	helpCommand = regexp.MustCompile(`(?m)^  ([a-z]+(?: [a-z]+)?)  `)
+	helpCommand = regexp.MustCompile(`(?m)^  ([a-z]+(?: [a-z]+){0,2})  `)
 	helpFlag    = regexp.MustCompile(`--[a-z][a-z-]*`)
 )
 

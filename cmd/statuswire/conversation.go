@@ -9,19 +9,21 @@ import (
 
 	"github.com/statuswire/statuswire/admin"
 	"github.com/statuswire/statuswire/internal/directory"
+	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
 
 // conversationCommand holds the commands that ask the admin service of a
 // running server.
 type conversationCommand struct {
-	Create createCommand `cmd:"" help:"Create a conversation."`
-	Delete deleteCommand `cmd:"" help:"Delete a conversation and every status that is kept of it."`
-	List   listCommand   `cmd:"" help:"List the conversations by id."`
-	Show   showCommand   `cmd:"" help:"Show one conversation."`
-	Add    addCommand    `cmd:"" help:"Let a user see a conversation."`
-	Remove removeCommand `cmd:"" help:"Take a member out of a conversation."`
-	Import importCommand `cmd:"" help:"Create or change conversations from a file of JSON lines: {\"id\", \"owner\", \"members\", \"categories\"}."`
+	Create   createCommand   `cmd:"" help:"Create a conversation."`
+	Delete   deleteCommand   `cmd:"" help:"Delete a conversation and every status that is kept of it."`
+	List     listCommand     `cmd:"" help:"List the conversations by id."`
+	Show     showCommand     `cmd:"" help:"Show one conversation."`
+	Add      addCommand      `cmd:"" help:"Let a user see a conversation."`
+	Remove   removeCommand   `cmd:"" help:"Take a member out of a conversation."`
+	Category categoryCommand `cmd:"" help:"Add and retire categories of a conversation."`
+	Import   importCommand   `cmd:"" help:"Create or change conversations from a file of JSON lines: {\"id\", \"owner\", \"members\", \"categories\"}."`
 }
 
 // adminFlags are what these commands share.
@@ -113,17 +115,23 @@ type showCommand struct {
 	idArg
 }
 
-// Run shows the conversation.
+// shown is a conversation as show prints it in JSON, which import reads.
+type shown struct {
+	directory.Conversation
+	Subscribers *session.Use `json:"subscribers,omitempty"`
+}
+
+// Run shows the conversation, and who listens in it.
 func (c *showCommand) Run(ctx context.Context, std streams) error {
 	return c.ask(func(client *admin.Client) error {
-		found, err := client.Show(ctx, status.ConversationID(c.ID))
+		found, use, err := client.Subscribers(ctx, status.ConversationID(c.ID))
 		if err != nil {
 			return err
 		}
 		if c.JSON {
-			return printJSON(std.out, found)
+			return printJSON(std.out, shown{found, use})
 		}
-		return printConversation(std.out, found)
+		return printConversation(std.out, found, use)
 	})
 }
 

@@ -4,12 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/statuswire/statuswire/internal/directory"
+	"github.com/statuswire/statuswire/internal/session"
 )
 
 // changed prints a conversation that a command has just made or changed.
@@ -46,14 +49,29 @@ func printTable(w io.Writer, list []directory.Conversation) error {
 	return table.Flush()
 }
 
-func printConversation(w io.Writer, c directory.Conversation) error {
+func printConversation(w io.Writer, c directory.Conversation, use *session.Use) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "id\t%s\n", c.ID)
 	fmt.Fprintf(table, "owner\t%s\n", plain(c.Owner))
 	fmt.Fprintf(table, "members\t%s\n", listed(c.Members))
 	fmt.Fprintf(table, "categories\t%s\n", listed(c.AllCategories()))
 	fmt.Fprintf(table, "created\t%s\n", c.Created.Format(time.RFC3339))
+	if use != nil {
+		fmt.Fprintf(table, "subscribers\t%s\n", subscribers(use))
+	}
 	return table.Flush()
+}
+
+// subscribers says who listens, in the order of the categories' names.
+func subscribers(use *session.Use) string {
+	if use.Connections == 0 {
+		return "none"
+	}
+	var each []string
+	for _, name := range slices.Sorted(maps.Keys(use.Categories)) {
+		each = append(each, fmt.Sprintf("%s %d", plain(name), use.Categories[name]))
+	}
+	return fmt.Sprintf("%d connections of %d users: %s", use.Connections, use.Users, strings.Join(each, ", "))
 }
 
 // listed writes at most ten of the list.
@@ -79,4 +97,10 @@ func plain[T ~string](s T) string {
 		return q
 	}
 	return string(s)
+}
+
+// printable is a text of one line with what would confuse the terminal escaped.
+func printable(text string) string {
+	q := strconv.Quote(text)
+	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
 }

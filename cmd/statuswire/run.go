@@ -28,6 +28,8 @@ type commands struct {
 	Serve        serveCommand        `cmd:"" help:"Run the server."`
 	Token        tokenCommand        `cmd:"" help:"Print a token for a user, signed with the development secret."`
 	Conversation conversationCommand `cmd:"" help:"Create, change and list conversations on the running server."`
+	Session      sessionCommand      `cmd:"" help:"List and end browsers' connections to the running server."`
+	Why          whyCommand          `cmd:"" help:"Explain what would be decided now about a user and a subject, and from what."`
 	Check        checkCommand        `cmd:"" help:"Check both configuration files: what is wrong, with file and line."`
 
 	Version kong.VersionFlag `help:"Print the version."`
