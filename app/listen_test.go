@@ -1,0 +1,141 @@
+package app_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/statuswire/statuswire/app"
+	"github.com/statuswire/statuswire/gateway"
+	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/limit"
+)
+
+func engineOnFreePort() engine.Options { return engine.Options{Listen: "127.0.0.1:0"} }
+
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+
+// call opens a connection, writes all and returns it.
+func call(t *testing.T, a *app.App, text string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(a.Endpoints().HTTP, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// answered is the status line and the body of the answer; "closed" when there is none.
+func answered(t *testing.T, conn net.Conn) string {
+	t.Helper()
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return "closed"
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return "101"
+	}
+	body, _ := io.ReadAll(resp.Body)
+	return fmt.Sprintf("%d %s", resp.StatusCode, strings.TrimSpace(string(body)))
+}
+
+const health = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+// headerV2 is a PROXY header, version 2, of a TCP connection over IPv4.
+func headerV2(from [4]byte) string {
+	return "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + string(from[:]) + "\x7f\x00\x00\x01\x10\x00\x20\x00"
+}
+
+const localV2 = "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
+
+func TestProxyHeadersFromTrustedProxies(t *testing.T) {
+	a := newApp(t, app.Options{ProxyProtocol: true, Gateway: gateway.Options{
+		TrustedProxies: loopback, ConnectTimeout: time.Second,
+		Limits: limit.Options{ConnectionsPerAddress: limit.Rule{Value: 1}},
+	}})
+	start(t, a)
+	tests := []struct{ name, text, want string }{
+		{"version 1", "PROXY TCP4 192.0.2.1 127.0.0.1 5 6\r\n" + health, "200 ok"},
+		{"version 1, IPv6", "PROXY TCP6 2001:db8::1 ::1 5 6\r\n" + health, "200 ok"},
+		{"version 2", headerV2([4]byte{192, 0, 2, 1}) + health, "200 ok"},
+		{"version 2, the proxy's own connection", localV2 + health, "200 ok"},
+		{"no header", health, "closed"},
+		{"half a header", "PROXY TCP4 192.0.2.1", "closed"},
+		{"a header that is wrong", "PROXY TCP4 nobody nowhere 5 6\r\n" + health, "closed"},
+		{"nothing", "", "closed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := answered(t, call(t, a, tt.text)); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	t.Run("limits see the address that the header tells", func(t *testing.T) {
+		for _, tt := range []struct {
+			from [4]byte
+			want string
+		}{
+			{[4]byte{192, 0, 2, 7}, "101"},
+			{[4]byte{192, 0, 2, 7}, "429 this address has 1 connections, which is its limit: close one first"},
+			{[4]byte{192, 0, 2, 8}, "101"},
+		} {
+			if got := answered(t, call(t, a, headerV2(tt.from)+upgrade)); got != tt.want {
+				t.Errorf("%v: got %q, want %q", tt.from, got, tt.want)
+			}
+		}
+	})
+}
+
+func TestAProxyHeaderFromAnybodyElseIsNotBelieved(t *testing.T) {
+	others := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	a := newApp(t, app.Options{ProxyProtocol: true, Gateway: gateway.Options{TrustedProxies: others}})
+	start(t, a)
+	for _, header := range []string{"PROXY TCP4 192.0.2.1 127.0.0.1 5 6\r\n", headerV2([4]byte{192, 0, 2, 1})} {
+		if got := answered(t, call(t, a, header+health)); !strings.HasPrefix(got, "400") {
+			t.Errorf("got %q", got)
+		}
+	}
+	if got := answered(t, call(t, a, health)); got != "200 ok" {
+		t.Errorf("without a header: %q", got)
+	}
+	if _, err := app.New(app.Options{DataDir: t.TempDir(), ProxyProtocol: true}); err == nil || !strings.Contains(err.Error(), "TrustedProxies") {
+		t.Errorf("nobody is trusted: %v", err)
+	}
+}
+
+func TestAnAddressHasSoManyConnectionsUnderWay(t *testing.T) {
+	a := newApp(t, app.Options{Gateway: gateway.Options{
+		ConnectTimeout: time.Minute, Limits: limit.Options{ConnectionsPerAddress: limit.Rule{Value: 2}},
+	}})
+	start(t, a)
+	idle := call(t, a, health)
+	if got := answered(t, idle); got != "200 ok" {
+		t.Fatal(got) // it is idle now, and does not count
+	}
+	half := []net.Conn{call(t, a, "GET / HT"), call(t, a, "")}
+	// The listener takes one after the other, so both have been counted by then.
+	if got := answered(t, call(t, a, health)); got != "closed" {
+		t.Fatalf("a third one: %q", got)
+	}
+	_ = half[0].Close()
+	deadline := time.Now().Add(10 * time.Second)
+	for answered(t, call(t, a, health)) != "200 ok" {
+		if time.Now().After(deadline) {
+			t.Fatal("what is closed counts still")
+		}
+	}
+}
