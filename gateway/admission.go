@@ -4,7 +4,9 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -63,6 +65,26 @@ func (a *admission) enter(now time.Time, from netip.AddrPort) (*place, limit.Ver
 // Hit notes a hit of a limit on connections that somebody in front of the
 // gateway holds. Safe for concurrent use.
 func (g *Gateway) Hit(v limit.Verdict, from netip.AddrPort) { g.admission.onHit(v, from, "") }
+
+// limitedConnection notes a hit of one of the limits here.
+func (g *Gateway) limitedConnection(v limit.Verdict, from netip.AddrPort, user status.UserID) {
+	g.deps.Metrics.Refused(metrics.Refusal(v.Name), v.Dry)
+	why := upgradeLimited(v)
+	if v.Name == limit.ConnectionsPerUser {
+		why = refusedUpgrade{code: int(statusTryAgainLater), text: reasonUserConnections(v)}
+	}
+	g.deps.Audit.Record(audit.Event{
+		Kind: audit.KindLimited, Limit: string(v.Name), DryRun: v.Dry,
+		User: user, Address: addressText(from), Reason: why.text, Code: why.code,
+	})
+}
+
+func addressText(from netip.AddrPort) string {
+	if !from.IsValid() {
+		return ""
+	}
+	return from.Addr().String()
+}
 
 // place is what one socket takes of the limits, until it leaves. A nil place
 // takes nothing. Not safe for concurrent use.

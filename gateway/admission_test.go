@@ -30,13 +30,6 @@ func forwarded(address string) ws.Dialer {
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 
-// wideOpen is for tests with more sockets than one user on one address may have.
-var wideOpen = limit.Options{
-	ConnectionsPerUser:    limit.Rule{Value: 10_000},
-	ConnectionsPerAddress: limit.Rule{Value: 10_000},
-	Upgrades:              limit.Rule{Value: 100_000},
-}
-
 // open upgrades and returns the socket, or the answer that refused it.
 func (r *rig) open(address string) (*browser, *http.Response) {
 	r.t.Helper()

@@ -119,6 +119,7 @@ func New(deps Deps, opts Options) (*Gateway, error) {
 	}
 	g.linkSlots = make(chan struct{}, g.opts.MaxLinks)
 	g.admission = newAdmission(g.opts.Limits)
+	g.admission.onHit = g.limitedConnection
 	for _, p := range g.opts.AllowedOrigins {
 		pattern, err := parseOriginPattern(p)
 		if err != nil {

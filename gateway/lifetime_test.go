@@ -182,7 +182,7 @@ func TestASlowReaderThatCatchesUpMissesNothing(t *testing.T) {
 }
 
 func TestAThousandBrowsersLeaveNothingBehind(t *testing.T) {
-	r := newRig(t, gateway.Options{Limits: wideOpen})
+	r := newRig(t, gateway.Options{})
 	r.members.set("c1", "alice", true)
 	// The first browser makes the server start what it starts once.
 	first := r.login("alice")

@@ -7,18 +7,26 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/statuswire/statuswire/internal/audit"
+	"github.com/statuswire/statuswire/internal/metrics"
 )
 
 // ServeHTTP upgrades the request to a WebSocket and serves it. It returns at
 // once; the socket goes on by itself.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.isStopping() {
+		g.deps.Metrics.Refused(metrics.RefusalStopping, false)
 		refuseUpgrade(w, upgradeStopping)
 		return
 	}
 	remote := g.clientAddress(r)
 	if !originAllowed(r, g.origins) {
 		g.opts.Logger.Warn("upgrade refused: origin not allowed", "origin", r.Header.Get("Origin"), "remote", remote)
+		g.deps.Metrics.Refused(metrics.RefusalOrigin, false)
+		g.deps.Audit.Record(audit.Event{
+			Kind: audit.KindDenied, Address: addressText(remote), Reason: upgradeOrigin.text, Code: upgradeOrigin.code,
+		})
 		refuseUpgrade(w, upgradeOrigin)
 		return
 	}
