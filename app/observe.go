@@ -36,7 +36,9 @@ func (a *App) startPresence(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.presence, err = presence.New(nc, presence.Options{Logger: a.log}); err != nil {
+	opts := a.opts.Presence
+	opts.Logger = a.log
+	if a.presence, err = presence.New(nc, opts); err != nil {
 		return err
 	}
 	if err := a.presence.Start(ctx); err != nil {

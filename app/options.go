@@ -10,6 +10,7 @@ import (
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/identity"
+	"github.com/statuswire/statuswire/internal/presence"
 )
 
 // Options are the settings of the whole process: its own, and those of each
@@ -45,6 +46,7 @@ type Options struct {
 	Broadcaster broadcaster.Options
 	Edge        edge.Options
 	Gateway     gateway.Options
+	Presence    presence.Options
 
 	// Logger takes what an operator should know. Default: discard.
 	Logger *slog.Logger
