@@ -1,5 +1,6 @@
 // Command statuswire runs the server, issues development tokens, keeps
-// conversations on a running server and checks the configuration files.
+// conversations and shows sessions on a running server, explains its decisions, and
+// checks the configuration files.
 //
 // What it prints is on stdout; each error is a line on stderr that begins with
 // "statuswire: ". It exits with
