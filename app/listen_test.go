@@ -11,9 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/statuswire/statuswire/app"
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/keys"
 	"github.com/statuswire/statuswire/internal/limit"
 )
 
@@ -114,6 +117,49 @@ func TestAProxyHeaderFromAnybodyElseIsNotBelieved(t *testing.T) {
 	}
 	if _, err := app.New(app.Options{DataDir: t.TempDir(), ProxyProtocol: true}); err == nil || !strings.Contains(err.Error(), "TrustedProxies") {
 		t.Errorf("nobody is trusted: %v", err)
+	}
+}
+
+func TestALimitOnConnectionsShowsInMetricsAndAudit(t *testing.T) {
+	dir := t.TempDir()
+	a := newApp(t, app.Options{DataDir: dir, Gateway: gateway.Options{
+		TrustedProxies: loopback, Limits: limit.Options{ConnectionsPerAddress: limit.Rule{Value: 1}},
+	}})
+	start(t, a)
+	key, err := nats.NkeyOptionFromSeed(keys.OperatorFile(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	operator, err := nats.Connect(a.Endpoints().NATS, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer operator.Close()
+	records, err := operator.SubscribeSync("audit.limited")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := operator.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	from := strings.Replace(upgrade, "Host: x", "Host: x\r\nX-Forwarded-For: 192.0.2.9", 1)
+	for _, want := range []string{"101", "429 this address has 1 connections, which is its limit: close one first"} {
+		if got := answered(t, call(t, a, from)); got != want {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+	_, metrics := get(t, a.Endpoints().HTTP+"/metrics")
+	if !strings.Contains(metrics, `statuswire_refusals_total{dry_run="false",reason="connections_per_address"} 1`) {
+		t.Error("not in the metrics")
+	}
+	record, err := records.NextMsg(10 * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"limit":"connections_per_address"`, `"address":"192.0.2.9"`, `"code":429`, `"count":1`, "which is its limit"} {
+		if !strings.Contains(string(record.Data), want) {
+			t.Errorf("the record has no %s: %s", want, record.Data)
+		}
 	}
 }
 
