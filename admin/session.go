@@ -25,7 +25,14 @@ const (
 
 // changed writes a change into the log and the audit.
 func (s *Service) changed(id status.ConversationID, user status.UserID, what string) {
-	s.opts.Logger.Info("admin: "+what, "conversation", string(id), "user", string(user))
+	about := []any{}
+	if id != "" {
+		about = append(about, "conversation", string(id))
+	}
+	if user != "" {
+		about = append(about, "user", string(user))
+	}
+	s.opts.Logger.Info("admin: "+what, about...)
 	s.opts.Audit.Record(audit.Event{Kind: audit.KindAdmin, Actor: actor, Conversation: id, User: user, Reason: what})
 }
 
