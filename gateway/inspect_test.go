@@ -133,3 +133,23 @@ func TestAKickedGrantThatNoSocketHoldsIsForgotten(t *testing.T) {
 		t.Errorf("the callout was asked %d times", n-before)
 	}
 }
+
+func TestTheRoundTripOfAPingIsTold(t *testing.T) {
+	r := newRig(t, gateway.Options{PingInterval: 50 * time.Millisecond})
+	b := r.login("alice")
+	if rtt := r.gateway.Sessions(session.Filter{})[0].RTTMilliseconds; rtt != 0 {
+		t.Errorf("before any ping it is %v ms", rtt)
+	}
+	h, err := ws.ReadHeader(b.in)
+	must(t, err)
+	if h.OpCode != ws.OpPing {
+		t.Fatalf("got opcode %d", h.OpCode)
+	}
+	const late = 30 * time.Millisecond
+	time.Sleep(late) // a slow answer
+	must(t, ws.WriteFrame(b.conn, ws.MaskFrame(ws.NewPongFrame(nil))))
+	eventually(t, "the round trip is known", func() bool {
+		rtt := r.gateway.Sessions(session.Filter{})[0].RTTMilliseconds
+		return rtt >= float64(late.Milliseconds())
+	})
+}

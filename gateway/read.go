@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -18,6 +19,8 @@ type frameState struct {
 	started    time.Time
 	fragmented bool // a message has begun and not ended
 	pinged     bool // a ping is unanswered
+	pingedAt   time.Time
+	rtt        atomic.Int64 // nanoseconds from the last ping that was answered to its pong; 0 for none
 }
 
 // errEnd carries the reason to end the socket up through the parser.
@@ -140,6 +143,11 @@ func (s *socket) controlFrame(h ws.Header) error {
 	switch h.OpCode {
 	case ws.OpPing:
 		s.out.frame(appendFrame(nil, ws.OpPong, body))
+	case ws.OpPong:
+		if !s.wsState.pingedAt.IsZero() {
+			s.wsState.rtt.Store(int64(max(1, time.Since(s.wsState.pingedAt))))
+			s.wsState.pingedAt = time.Time{}
+		}
 	case ws.OpClose:
 		return end(closeDone)
 	}
@@ -181,6 +189,9 @@ func (s *socket) await(n int) ([]byte, error) {
 			return nil, end(closeDead)
 		}
 		s.wsState.pinged = true
+		if s.wsState.pingedAt.IsZero() {
+			s.wsState.pingedAt = time.Now()
+		}
 		s.out.frame(appendFrame(nil, ws.OpPing, nil))
 	}
 }

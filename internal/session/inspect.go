@@ -38,7 +38,8 @@ type Info struct {
 	Delivered int `json:"delivered"`
 	// QueueBytes is what waits because the browser reads too slowly.
 	QueueBytes int `json:"queue_bytes"`
-	// RTTMilliseconds is the last round trip of a WebSocket ping; 0 for not measured.
+	// RTTMilliseconds is the round trip of the last WebSocket ping, which a browser
+	// gets when it has sent nothing for a while; 0 for none yet.
 	RTTMilliseconds float64 `json:"rtt_ms,omitempty"`
 	// SubscriptionChanges is how many the user made in the last minute, over all
 	// of the user's connections on this node.
