@@ -20,6 +20,9 @@ func decideSub(g *session.Grant, subject, queue string, more grow) refusal {
 	if queue == sysQueue {
 		return refusal{why: metrics.RefusalPermission}
 	}
+	if reason := unusable(subject, queue); reason != "" {
+		return refusal{why: metrics.RefusalPermission, reason: reason}
+	}
 	if !g.CanSubscribe(subject, queue) {
 		var r refusal
 		if g, r = more(g); !g.CanSubscribe(subject, queue) {
@@ -63,6 +66,30 @@ func (g *Gateway) decideJoin(ctx context.Context, c status.ConversationID, user 
 		return refusal{why: metrics.RefusalConversations, reason: reasonTooManyConversations(maxConversations)}
 	}
 	return refusal{}
+}
+
+// maxQueueBytes bounds the name of a queue group.
+const maxQueueBytes = 128
+
+// unusable says why nothing can come by the subscription, whoever asks; "" if
+// it can. What passes is also short: the server ends the connection of the
+// fan-out, which all browsers share, for a line beyond its own limit.
+func unusable(subject, queue string) string {
+	if len(queue) > maxQueueBytes {
+		return reasonLongQueue
+	}
+	root, rest, _ := strings.Cut(subject, ".")
+	_, last, more := strings.Cut(rest, ".")
+	switch {
+	case root == "presence" && more:
+		return reasonNotServed
+	case root != "status" || !more || last == "*" || last == ">":
+		return ""
+	}
+	if _, err := status.ParseCategory(last); err != nil {
+		return reasonNoCategory
+	}
+	return ""
 }
 
 func isEdge(subject string) bool { return strings.HasPrefix(subject, "edge.") }

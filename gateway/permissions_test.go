@@ -53,7 +53,7 @@ func operations() map[string][]string {
 			"SUB status.c1", "SUB status.c1.engine.x", "SUB status.C1.engine",
 			"SUB $SYS.>", "SUB $JS.>", "SUB $JS.API.>", "SUB $KV.directory.>", "SUB $SRV.>",
 			"SUB submit.c1.engine", "SUB submit.*.*", "SUB ingest.c1.engine", "SUB admin.>", "SUB edge.c1.join", "SUB audit.>",
-			"SUB status..engine", "SUB .status.c1.engine", "SUB status.c1.engine.", "SUB .", "SUB status.c1.>x", "SUB st>tus.c1.engine",
+			"SUB status..engine", "SUB .status.c1.engine", "SUB status.c1.engine.", "SUB .", "SUB st>tus.c1.engine",
 			"PUB edge.c1.join", "PUB edge.c2.join", "PUB gateway.token",
 			"PUB edge.c3.join", "PUB edge.c1.history", "PUB edge.c1.join.alice", "PUB edge.*.join", "PUB edge.>",
 			"PUB status.c1.engine", "PUB submit.c1.engine", "PUB ingest.c1.engine", "PUB presence.c1",

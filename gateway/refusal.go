@@ -202,6 +202,8 @@ const (
 	reasonConnectFirst  = "CONNECT must come first"
 	reasonConnectTwice  = "a connection is authenticated once: open another one, or hand in a fresh token with a request to gateway.token"
 	reasonNoToken       = "no token: put your application's token into the connection's token option"
+	reasonNoCategory    = "this is no category: 1 to 32 of a-z, 0-9 and _, a letter first"
+	reasonLongQueue     = "the name of the queue group is too long: at most 128 bytes"
 	reasonNotServed     = "only status, presence and inbox subjects are served here"
 	reasonUnavailable   = "the service is not available just now: try again"
 	reasonOtherUser     = "the fresh token is another user's: open another connection for that user"
