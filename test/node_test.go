@@ -13,7 +13,22 @@ import (
 // TestUnmodifiedBrowserClients runs node/: nats-core and nats.ws as they are
 // published, with nothing but `servers` and `token`.
 func TestUnmodifiedBrowserClients(t *testing.T) {
-	runNodeTests(t, "node", nodeEnv(t, startStatuswire(t)))
+	nodeTestsWithLedger(t, startStatuswire(t))
+}
+
+// nodeTestsWithLedger runs the tests of node/, and compares what they provoked
+// with the audit. It answers the metrics as they were at the end.
+func nodeTestsWithLedger(t *testing.T, s *statuswire, files ...string) map[string]float64 {
+	t.Helper()
+	file := ledgerFile(t)
+	runNodeTests(t, "node", append(nodeEnv(t, s), "STATUSWIRE_LEDGER="+file), files...)
+	metrics := metricsText(t, s)
+	l := newLedger()
+	l.read(t, file)
+	records := flushedAudit(t, s)
+	l.check(t, records)
+	l.noSecrets(t, s, metrics, records)
+	return figures(t, metrics)
 }
 
 // nodeEnv tells the Node tests where the server is.
@@ -28,16 +43,18 @@ func nodeEnv(t *testing.T, s *statuswire) []string {
 	}
 }
 
-// runNodeTests runs every test of a folder by Node's own runner. Missing
-// dependencies fail the test: a suite that skips itself proves nothing.
-func runNodeTests(t *testing.T, dir string, env []string) {
+// runNodeTests runs tests of a folder by Node's own runner: the files named, or
+// every *.test.mjs. Missing dependencies fail the test: a suite that skips itself
+// proves nothing.
+func runNodeTests(t *testing.T, dir string, env []string, files ...string) {
 	t.Helper()
 	for _, needed := range []string{"node", dir} {
 		if _, err := os.Stat(filepath.Join(needed, "node_modules")); err != nil {
 			t.Fatalf("the dependencies of test/%s are not installed: run `make node-deps`", needed)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "node", "--test", "--test-concurrency=1", "--test-reporter=spec")
+	args := append([]string{"--test", "--test-concurrency=1", "--test-reporter=spec"}, files...)
+	cmd := exec.CommandContext(t.Context(), "node", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), env...)
 	var output bytes.Buffer

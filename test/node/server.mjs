@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { jetstream } from "@nats-io/jetstream";
 import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
+import { noteSecret } from "./ledger.mjs";
 
 function required(name) {
   const value = process.env[name];
@@ -30,7 +31,7 @@ const unique = () => randomBytes(6).toString("hex");
 /** A user of this test alone, so that no test spends another's limits. */
 export async function newUser(name = "user") {
   const user = `${name}-${unique()}`;
-  return { user, token: await statuswire("token", "--user", user) };
+  return { user, token: noteSecret(await statuswire("token", "--user", user)) };
 }
 
 /** A new conversation of that user; answers its id. */
@@ -45,7 +46,7 @@ export async function signToken(claims) {
   const secret = (await readFile(join(data, "keys", "token.secret"), "utf8")).trim();
   const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
   const head = `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}`;
-  return `${head}.${createHmac("sha256", secret).update(head).digest("base64url")}`;
+  return noteSecret(`${head}.${createHmac("sha256", secret).update(head).digest("base64url")}`);
 }
 
 export const inSeconds = (seconds) => Math.floor(Date.now() / 1000) + seconds;
