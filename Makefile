@@ -59,6 +59,10 @@ test-web: $(STAMP)/web ## the page's own tests
 test-e2e: build node-deps chromium $(TOOLS)/nats ## the built binary with real clients, Chromium and the nats CLI
 	STATUSWIRE_BIN=$(CURDIR)/$(BIN) NATS_CLI=$(TOOLS)/nats go test -tags $(E2E_TAG) -count=1 -timeout 10m ./test/...
 
+.PHONY: bench
+bench: build ## CPU per delivery beside write(2) and nats-server: about 5 minutes
+	go run ./bench/cmd/deliver -statuswire $(BIN)
+
 .PHONY: fuzz
 fuzz: ## fuzz every parser of untrusted bytes, FUZZTIME=30s each
 	@set -e; for pkg in $$(go list ./...); do \

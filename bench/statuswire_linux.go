@@ -23,7 +23,7 @@ import (
 	"github.com/statuswire/statuswire/status"
 )
 
-// statuswireServer is the binary with its defaults, an empty data folder, and the
+// statuswireServer is the binary with its defaults, but for the crowd, an empty data folder, and the
 // service's connection with its key.
 type statuswireServer struct {
 	child     *process
@@ -39,8 +39,18 @@ type statuswireServer struct {
 // maxUnacknowledged is how many statuses may be on their way to the stream.
 const maxUnacknowledged = 4096
 
+// crowdedConfig lets a crowd come from one address; all else is the default.
+const crowdedConfig = "limits { connections_per_address: 1000000, connections_per_user: 100000, upgrades: 1000000 }\n"
+
 func startStatuswire(ctx context.Context, opts Options, binary, dir string) (_ *statuswireServer, err error) {
-	p, err := start(opts.Log, binary, "serve", "--data", dir, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
+	config := filepath.Join(dir, "statuswire.conf")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(config, []byte(crowdedConfig), 0o600); err != nil {
+		return nil, err
+	}
+	p, err := start(opts.Log, binary, "serve", "--config", config, "--data", dir, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}

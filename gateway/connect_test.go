@@ -31,9 +31,11 @@ func TestInfoTellsNothingOfTheServerInside(t *testing.T) {
 func TestConnectIsGrantedAndTheCalloutSeesTheBrowsersAddress(t *testing.T) {
 	r := newRig(t, gateway.Options{})
 	r.login("alice")
-	if got := r.callout.hosts; len(got) != 1 || got[0] != "127.0.0.1" {
-		t.Fatalf("hosts %q", got)
-	}
+	r.callout.set(func(c *callout) {
+		if len(c.hosts) != 1 || c.hosts[0] != "127.0.0.1" {
+			t.Errorf("hosts %q", c.hosts)
+		}
+	})
 	// After the verdict no link is left.
 	if st := r.gateway.Stats(); st.Links != 1 || st.LinksKept != 0 {
 		t.Fatalf("%+v", st)
