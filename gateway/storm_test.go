@@ -9,7 +9,7 @@ import (
 )
 
 func TestAStormOfLoginsWaitsForItsTurnAndAllGetIn(t *testing.T) {
-	const logins = 300
+	const logins = 100
 	r := newRig(t, gateway.Options{MaxLinks: 4})
 	var mu sync.Mutex
 	underWay, most := 0, 0
