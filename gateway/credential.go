@@ -37,6 +37,10 @@ type credential struct {
 	grant   *session.Grant
 	sockets map[*socket]struct{}
 	timer   *time.Timer
+
+	// Reviews, see review.go.
+	due      map[status.ConversationID]struct{} // to be reviewed; empty when none is scheduled
+	reviewed time.Time                          // when the last one began
 }
 
 // need is what a caller of ensure wants of the grant.
@@ -207,7 +211,7 @@ func (c *credential) ensure(ctx context.Context, s *socket, opts connectOptions,
 	c.adopt(grant)
 	if c.gateway.reviews.changes.Load() != changes {
 		// Access changed while the callout decided: it may have seen the old state.
-		c.gateway.running.Go(func() { c.review(grant.Conversations) })
+		c.reviewSoon(grant.Conversations)
 	}
 	return nil
 }

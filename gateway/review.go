@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +19,7 @@ type reviews struct {
 	gateway *Gateway
 	wake    chan struct{}
 	done    chan struct{}
+	slots   chan struct{} // holds a value for each review under way
 	once    sync.Once
 	changes atomic.Uint64 // counts calls of add
 
@@ -29,6 +32,7 @@ func newReviews(g *Gateway) *reviews {
 		gateway: g,
 		wake:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
+		slots:   make(chan struct{}, reviewsAtOnce),
 		pending: map[status.ConversationID]struct{}{},
 	}
 }
@@ -61,11 +65,13 @@ func (r *reviews) take() map[status.ConversationID]struct{} {
 // reviewsAtOnce bounds the regrants that reviews have under way.
 const reviewsAtOnce = 16
 
+// reviewEvery is how far apart the regrants are that reviews ask for on behalf of
+// one login, whatever changes: a user whose access changes all the time costs no
+// more, and is late by no more than this.
+const reviewEvery = 250 * time.Millisecond
+
 // run reviews until stop.
 func (r *reviews) run() {
-	var underWay sync.WaitGroup
-	defer underWay.Wait()
-	slots := make(chan struct{}, reviewsAtOnce)
 	for {
 		select {
 		case <-r.done:
@@ -85,17 +91,53 @@ func (r *reviews) run() {
 			for _, id := range held {
 				c.resize(id, covered[id])
 			}
-			select {
-			case slots <- struct{}{}:
-			case <-r.done:
-				return
+			if !c.stillAdmitted(held) {
+				c.reviewSoon(held)
 			}
-			underWay.Go(func() {
-				defer func() { <-slots }()
-				c.review(held)
-			})
 		}
 	}
+}
+
+// reviewSoon reviews the conversations at once, or when the last review of the
+// credential is reviewEvery ago; what comes until then is reviewed together.
+func (c *credential) reviewSoon(ids []status.ConversationID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	scheduled := len(c.due) > 0
+	for _, id := range ids {
+		if c.due == nil {
+			c.due = map[status.ConversationID]struct{}{}
+		}
+		c.due[id] = struct{}{}
+	}
+	if scheduled || len(c.due) == 0 {
+		return
+	}
+	wait := max(0, reviewEvery-time.Since(c.reviewed))
+	c.gateway.running.Go(func() { c.reviewDue(wait) }) // ends with the review, or with stop
+}
+
+// reviewDue waits, and reviews what is due then.
+func (c *credential) reviewDue(wait time.Duration) {
+	r := c.gateway.reviews
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.done:
+		return
+	}
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	case <-r.done:
+		return
+	}
+	c.mu.Lock()
+	ids := slices.Collect(maps.Keys(c.due))
+	c.due, c.reviewed = nil, time.Now()
+	c.mu.Unlock()
+	c.review(ids)
 }
 
 func (r *reviews) stop() { r.once.Do(func() { close(r.done) }) }

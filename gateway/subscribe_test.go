@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/jwt/v2"
 
@@ -209,4 +210,40 @@ func TestAMillionSidsCannotBeHeld(t *testing.T) {
 	}
 	b.send("SUB _INBOX.x 64")
 	b.expect("-ERR 'Permissions Violation for Subscription to \"_INBOX.x\": this connection has 64 subscriptions")
+}
+
+func TestAUserWhoseAccessChangesAllTheTimeIsThrottled(t *testing.T) {
+	r := newRig(t, gateway.Options{})
+	r.members.set("c1", "alice", true)
+	r.members.set("c1", "bob", true)
+	a, b := r.login("alice"), r.login("bob")
+	b.sub("status.c1.engine", "1")
+	a.sub("status.c1.engine", "1")
+	before, began := r.callout.count(), time.Now()
+	for range 300 {
+		r.members.set("c1", "alice", false)
+		r.gateway.AccessChanged("c1")
+		r.members.set("c1", "alice", true)
+		r.gateway.AccessChanged("c1")
+		time.Sleep(time.Millisecond) // the pace of the changes, not a wait for anything
+	}
+	// One at once, then one for every quarter of a second, and none for bob.
+	most := 2 + int(time.Since(began)/(250*time.Millisecond))
+	if got := r.callout.count() - before; got > most {
+		t.Fatalf("%d callouts in %v, want at most %d", got, time.Since(began), most)
+	}
+	r.members.set("c1", "alice", false)
+	lost := time.Now()
+	r.gateway.AccessChanged("c1")
+	for { // she may have lost and joined it before
+		a.send("SUB status.c1.engine 9", "PING")
+		if line := a.line(); strings.HasPrefix(line, "-ERR") {
+			break
+		}
+		if time.Since(lost) > patience {
+			t.Fatal("access was lost and goes on")
+		}
+	}
+	r.store("c1", "engine", "for bob")
+	b.expectMsg("status.c1.engine 1")
 }
