@@ -12,6 +12,9 @@
 // subject and either delivers it, drops it as a double, or finds a hole. While a
 // hole is mended, what arrives for that topic waits; other topics go on.
 //
+// A status that was stored and never came, with none behind it that would show
+// the hole, is found by asking the stream from time to time (check.go).
+//
 // Delivery never blocks: a Receiver takes the message or deals with being slow
 // by itself. When the last receiver of a topic leaves, the upstream
 // subscription ends and nothing of the topic is left.

@@ -61,6 +61,9 @@ type Options struct {
 	// RepairAttempts is how often a hole is tried before the topic's
 	// subscriptions are ended with an error. Default 5.
 	RepairAttempts int
+	// CheckEvery is how often each topic asks the stream whether something was
+	// stored that did not come. Default 30 s.
+	CheckEvery time.Duration
 	// OnDelivered hears of each message once, with the number of its receivers.
 	// It must be quick, and not call back. Default: nobody hears.
 	OnDelivered func(m *Message, receivers int)
@@ -76,6 +79,7 @@ func DefaultOptions() Options {
 		MaxWaiting:     1024,
 		RepairTimeout:  2 * time.Second,
 		RepairAttempts: 5,
+		CheckEvery:     30 * time.Second,
 		Logger:         slog.New(slog.DiscardHandler),
 	}
 }
@@ -128,6 +132,9 @@ func New(nc *nats.Conn, repair Repair, opts Options) *Fanout {
 	if opts.RepairAttempts <= 0 {
 		opts.RepairAttempts = d.RepairAttempts
 	}
+	if opts.CheckEvery <= 0 {
+		opts.CheckEvery = d.CheckEvery
+	}
 	if opts.Logger == nil {
 		opts.Logger = d.Logger
 	}
@@ -144,6 +151,7 @@ func (f *Fanout) Start(context.Context) error {
 	for _, shard := range f.shards {
 		f.running.Go(func() { f.serve(shard) })
 	}
+	f.running.Go(f.check)
 	return nil
 }
 

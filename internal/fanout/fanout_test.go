@@ -223,3 +223,56 @@ func TestReceiversThatComeAndGoLeaveNothing(t *testing.T) {
 		t.Fatalf("%d topics are left", got)
 	}
 }
+
+func TestAStatusThatNeverCameIsFoundWithinOneCheck(t *testing.T) {
+	r := newRig(t, fanout.Options{CheckEvery: 50 * time.Millisecond})
+	literal, wild := newCollector(), newCollector()
+	r.subscribe("status.c1.engine", "", literal)
+	r.subscribe("status.c1.*", "", wild)
+	r.store("c1", "engine", "1")
+	literal.waitFor(t, 1)
+	wild.waitFor(t, 1)
+	r.without("status.c1.engine", func() {
+		r.without("status.c1.*", func() {
+			r.store("c1", "engine", "2")
+			r.store("c1", "info", "3") // on a subject that had nothing
+			r.store("c1", "engine", "4")
+		})
+	})
+	// Nothing more is published.
+	if got := literal.waitFor(t, 3); !slices.Equal(got, []uint64{1, 2, 4}) {
+		t.Fatalf("literal: %v", got)
+	}
+	got := wild.waitFor(t, 4)
+	slices.Sort(got)
+	if !slices.Equal(got, []uint64{1, 2, 3, 4}) {
+		t.Fatalf("wildcard: %v", got)
+	}
+	r.store("c1", "engine", "5")
+	if got := literal.waitFor(t, 4); got[3] != 5 {
+		t.Fatalf("and on: %v", got)
+	}
+}
+
+func TestADuplicatePublishWhoseRepublishWasLostIsFound(t *testing.T) {
+	r := newRig(t, fanout.Options{CheckEvery: 50 * time.Millisecond})
+	c := newCollector()
+	r.subscribe("status.c1.engine", "", c)
+	publish := func() string {
+		m := nats.NewMsg("ingest.c1.engine")
+		m.Header.Set("Nats-Msg-Id", "c1.engine.x")
+		m.Data = []byte(`{"text":"the last one"}`)
+		ack, err := r.ingest.RequestMsg(m, 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(ack.Data)
+	}
+	r.without("status.c1.engine", func() { publish() })
+	if ack := publish(); !strings.Contains(ack, `"duplicate": true`) && !strings.Contains(ack, `"duplicate":true`) {
+		t.Fatalf("not a duplicate: %s", ack)
+	}
+	if got := c.waitFor(t, 1); got[0] != 1 {
+		t.Fatalf("got %v", got)
+	}
+}

@@ -46,12 +46,13 @@ func (t *topic) dueLocked() bool {
 			t.waiting = t.waiting[1:]
 			continue
 		}
-		switch t.at.see(m.Subject, m.Sequence, m.prev) {
-		case mend:
+		switch a := t.at.see(m.Subject, m.Sequence, m.prev); {
+		case a == mend:
 			return true
-		case drop:
+		case m.probe:
+		case a == drop:
 			t.fanout.doubles.Add(1)
-		case deliver:
+		case a == deliver:
 			t.at.advance(m.Subject, m.Sequence)
 			t.send(m)
 		}

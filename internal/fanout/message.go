@@ -22,6 +22,7 @@ type Message struct {
 	Sequence uint64 // 0 for what is not from the stream, such as presence
 
 	prev    uint64 // Nats-Last-Sequence
+	probe   bool   // no message, see check.go
 	encoded []encoded
 }
 

@@ -35,6 +35,13 @@ func (p *positions) see(subject string, seq, prev uint64) action {
 	return deliver
 }
 
+// behind is true when the stream's newest status of subject, seq, is one that
+// was not delivered.
+func (p *positions) behind(subject string, seq uint64) bool {
+	last, known := p.last[subject]
+	return (known || p.whole) && seq > last
+}
+
 // advance notes that the status with sequence seq was delivered, or that
 // nothing up to seq can be had any more. It never goes back.
 func (p *positions) advance(subject string, seq uint64) {
