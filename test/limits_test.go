@@ -1,0 +1,97 @@
+//go:build e2e
+
+package test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	statuswireroot "github.com/statuswire/statuswire"
+)
+
+// writeConfig writes a configuration file and returns its name.
+func writeConfig(t testing.TB, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "test.conf")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// wantFigures compares samples of /metrics; one that is not there is 0.
+func wantFigures(t *testing.T, got, want map[string]float64) {
+	t.Helper()
+	for name, n := range want {
+		if got[name] != n {
+			t.Errorf("%s is %v, want %v", name, got[name], n)
+		}
+	}
+}
+
+func refusals(reason, dryRun string) string {
+	return `statuswire_refusals_total{dry_run="` + dryRun + `",reason="` + reason + `"}`
+}
+
+func TestLimitsOnConnectionsThroughUnmodifiedClients(t *testing.T) {
+	s := startStatuswire(t, "--config", writeConfig(t, `
+trusted_proxies: ["127.0.0.1"]
+limits {
+  connections_per_user: 3
+  connections_per_address: 5
+  failed_logins: 4
+  operations: 30
+  queue: 128KB
+}`))
+	got := nodeTestsWithLedger(t, s, "configured/connections.mjs")
+	// What each of the two clients did.
+	wantFigures(t, got, map[string]float64{
+		refusals("connections_per_user", "false"):    2 * 2,
+		refusals("connections_per_address", "false"): 2 * 2,
+		refusals("failed_logins", "false"):           2 * 2,
+		refusals("token", "false"):                   2 * 4,
+		refusals("operations", "false"):              2,
+		"statuswire_slow_closes_total":               2,
+	})
+}
+
+func TestLimitsInDryRunCountAndLetPass(t *testing.T) {
+	s := startStatuswire(t, "--config", writeConfig(t, `
+limits {
+  categories: 2
+  subscriptions: 3
+  subscription_changes: 4
+  connections_per_user: 2
+  dry_run: ["categories", "subscriptions", "subscription_changes", "connections_per_user"]
+}`))
+	got := nodeTestsWithLedger(t, s, "configured/dryrun.mjs")
+	wantFigures(t, got, map[string]float64{
+		refusals("categories", "true"):            2 * 4,
+		refusals("subscriptions", "true"):         2 * 3,
+		refusals("subscription_changes", "true"):  2 * 2,
+		refusals("connections_per_user", "true"):  2 * 3,
+		refusals("categories", "false"):           0,
+		refusals("subscriptions", "false"):        0,
+		refusals("subscription_changes", "false"): 0,
+		refusals("connections_per_user", "false"): 0,
+	})
+}
+
+// TestRequestsThatWaitAreBounded takes from the edge what lets it answer.
+func TestRequestsThatWaitAreBounded(t *testing.T) {
+	text := string(statuswireroot.DefaultNATSConfig())
+	begin := strings.Index(text, "{ nkey: $EDGE_KEY")
+	if begin < 0 {
+		t.Fatal("nats.conf has no edge")
+	}
+	const answers = `allow_responses: { max: -1, expires: "1m" }`
+	muted := text[:begin] + strings.Replace(text[begin:], answers, "", 1)
+	if muted == text {
+		t.Fatalf("the edge has no %s", answers)
+	}
+	s := startStatuswire(t, "--nats", writeConfig(t, muted))
+	got := nodeTestsWithLedger(t, s, "configured/silent.mjs")
+	wantFigures(t, got, map[string]float64{refusals("requests", "false"): 2})
+}
