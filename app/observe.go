@@ -85,7 +85,7 @@ func (a *App) gatewayStats() metrics.GatewayStats {
 	s := a.gateway.Stats()
 	return metrics.GatewayStats{
 		Credentials: s.Credentials, Links: s.Links, LinksKept: s.LinksKept,
-		SlowCloses: s.SlowCloses, Sheltered: s.Sheltered,
+		SlowCloses: s.SlowCloses, Shed: s.Shed, Sheltered: s.Sheltered,
 	}
 }
 

@@ -68,6 +68,7 @@ type Stats struct {
 	Links       uint64 // links opened for a verdict
 	LinksKept   int64  // links open now
 	SlowCloses  uint64 // sockets closed because they read too slowly
+	Shed        uint64 // statuses of low priority left out because a browser was slow
 	Sheltered   int    // bytes that wait for slow browsers
 }
 
@@ -102,6 +103,7 @@ type Gateway struct {
 	links      atomic.Uint64
 	linksKept  atomic.Int64
 	slowCloses atomic.Uint64
+	shed       atomic.Uint64
 }
 
 // New makes a gateway. It starts nothing.
@@ -228,6 +230,7 @@ func (g *Gateway) Stats() Stats {
 		Links:       g.links.Load(),
 		LinksKept:   g.linksKept.Load(),
 		SlowCloses:  g.slowCloses.Load(),
+		Shed:        g.shed.Load(),
 	}
 	for s := range g.sockets {
 		st.Sheltered += s.out.backlog()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/nats-io/nats.go"
 
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/session"
@@ -179,6 +180,43 @@ func TestASlowReaderThatCatchesUpMissesNothing(t *testing.T) {
 		}
 	}
 	eventually(t, "the queue is empty", func() bool { return r.gateway.Stats().Sheltered == 0 })
+}
+
+func TestASlowReaderIsSparedWhatIsLow(t *testing.T) {
+	r := newRig(t, gateway.Options{MaxQueueBytes: 8 << 20})
+	r.members.set("c1", "alice", true)
+	slow := r.login("alice")
+	slow.sub("status.c1.*", "1")
+	text := strings.Repeat("x", 32<<10)
+	publish := func(category string, low bool, i int) {
+		m := nats.NewMsg("ingest.c1." + category)
+		m.Data = fmt.Appendf(nil, `{"text":"%d %s"}`, i, text)
+		if low {
+			m.Header.Set("Status-Priority", "low")
+		}
+		_, err := r.ingest.RequestMsg(m, patience)
+		must(t, err)
+	}
+	sent := 0
+	for ; r.gateway.Stats().Sheltered <= 4<<20; sent++ { // until the queue is half full
+		publish("engine", false, sent)
+	}
+	for i := range 50 {
+		publish("progress", true, i) // left out
+		publish("engine", false, sent+i)
+	}
+	eventually(t, "50 are left out", func() bool { return r.gateway.Stats().Shed == 50 })
+	if got := r.gateway.Stats().SlowCloses; got != 0 {
+		t.Fatal("the slow one was closed")
+	}
+	for i := range sent + 50 {
+		if got := slow.expectMsg("status.c1.engine 1"); !strings.Contains(got, fmt.Sprintf(`"text":"%d `, i)) {
+			t.Fatalf("place %d has %.80q", i, got)
+		}
+	}
+	eventually(t, "the queue is empty", func() bool { return r.gateway.Stats().Sheltered == 0 })
+	publish("progress", true, 99) // and now it comes again
+	slow.expectMsg("status.c1.progress 1")
 }
 
 func TestAThousandBrowsersLeaveNothingBehind(t *testing.T) {

@@ -61,11 +61,17 @@ func (o *outbox) frame(b []byte) {
 }
 
 // deliver writes a message frame for the subscription, unless that has ended.
-// It is true when the subscription has now got its last message.
-func (o *outbox) deliver(sub *localSub, b []byte) (last bool) {
+// It is true when the subscription has now got its last message. What may be shed
+// is left out while the queue is more than half full.
+func (o *outbox) deliver(sub *localSub, b []byte, low bool) (last bool) {
 	o.mu.Lock()
 	if sub.ended {
 		o.mu.Unlock()
+		return false
+	}
+	if low && o.crowdedLocked() {
+		o.mu.Unlock()
+		sub.socket.gateway.shed.Add(1)
 		return false
 	}
 	sub.delivered++
@@ -83,7 +89,7 @@ func (o *outbox) deliver(sub *localSub, b []byte) (last bool) {
 // ended. It is false, and nothing is written, when they have to be counted one by one.
 func (o *outbox) deliverRun(sub *localSub, n int, b []byte) bool {
 	o.mu.Lock()
-	ended, counted := sub.ended, sub.max > 0
+	ended, counted := sub.ended, sub.max > 0 || o.crowdedLocked()
 	if ended || counted {
 		o.mu.Unlock()
 		return ended
@@ -96,6 +102,10 @@ func (o *outbox) deliverRun(sub *localSub, n int, b []byte) bool {
 	}
 	return true
 }
+
+// crowdedLocked is true while so much waits that low priority is left out; mu is
+// held.
+func (o *outbox) crowdedLocked() bool { return o.queued > o.maxBytes/2 }
 
 // end marks the subscription as ended: after it returns, no message for it is written.
 func (o *outbox) end(sub *localSub) {

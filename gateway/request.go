@@ -181,7 +181,7 @@ func (s *socket) inbox(subject string, header nats.Header, body []byte) {
 	s.mu.Unlock()
 	for _, sub := range match {
 		frame := messageFrame(natsproto.Msg{Subject: subject, SID: sub.sid, Header: block, Payload: body})
-		if s.out.deliver(sub, frame) {
+		if s.out.deliver(sub, frame, false) {
 			s.drop(sub)
 		}
 	}

@@ -232,7 +232,7 @@ func (sub *localSub) Deliver(m *fanout.Message, _ *fanout.Subscription) {
 		return
 	}
 	frame := m.Encoded(sub.sid, sub.variant, encodeMessage)
-	if sub.out.deliver(sub, frame) {
+	if sub.out.deliver(sub, frame, m.Low) {
 		sub.socket.drop(sub)
 	}
 }

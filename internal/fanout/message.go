@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/statuswire/statuswire/status"
 )
 
 // Headers that the STATUS stream adds to a republished status (ADR-28).
@@ -20,6 +22,7 @@ type Message struct {
 	Header   nats.Header
 	Data     []byte
 	Sequence uint64 // 0 for what is not from the stream, such as presence
+	Low      bool   // of low priority: the first to be left out for a slow browser
 
 	prev    uint64 // Nats-Last-Sequence
 	probe   bool   // no message, see check.go
@@ -63,6 +66,7 @@ func newMessage(m *nats.Msg) *Message {
 		Header:   m.Header,
 		Data:     m.Data,
 		Sequence: headerNumber(m.Header, headerSequence),
+		Low:      isLow(m.Header),
 		prev:     headerNumber(m.Header, headerLastSequence),
 	}
 }
@@ -74,7 +78,12 @@ func storedMessage(st Stored, prev uint64) *Message {
 	maps.Copy(h, st.Header)
 	h[headerSequence] = []string{strconv.FormatUint(st.Sequence, 10)}
 	h[headerLastSequence] = []string{strconv.FormatUint(prev, 10)}
-	return &Message{Subject: st.Subject, Header: h, Data: st.Data, Sequence: st.Sequence}
+	return &Message{Subject: st.Subject, Header: h, Data: st.Data, Sequence: st.Sequence, Low: isLow(h)}
+}
+
+func isLow(h nats.Header) bool {
+	v := h[status.HeaderPriority]
+	return len(v) > 0 && v[0] == string(status.PriorityLow)
 }
 
 func headerNumber(h nats.Header, name string) uint64 {

@@ -80,6 +80,7 @@ func (f *figures) gateway(to emit, s GatewayStats) {
 	to.figure(f.linksOpened, float64(s.Links))
 	to.figure(f.linksOpen, float64(s.LinksKept))
 	to.figure(f.slowCloses, float64(s.SlowCloses))
+	to.figure(f.shed, float64(s.Shed))
 	to.figure(f.queuedBytes, float64(s.Sheltered))
 }
 

@@ -2,7 +2,7 @@ package metrics
 
 // figures are all that is pulled. newFigures names them.
 type figures struct {
-	credentials, linksOpened, linksOpen, slowCloses, queuedBytes figure
+	credentials, linksOpened, linksOpen, slowCloses, shed, queuedBytes figure
 
 	topics, doubles, mended, unmended figure
 
@@ -21,7 +21,7 @@ type figures struct {
 
 func (f *figures) all() []figure {
 	return []figure{
-		f.credentials, f.linksOpened, f.linksOpen, f.slowCloses, f.queuedBytes,
+		f.credentials, f.linksOpened, f.linksOpen, f.slowCloses, f.shed, f.queuedBytes,
 		f.topics, f.doubles, f.mended, f.unmended,
 		f.verdicts, f.foreign, f.calloutQueued,
 		f.submissions, f.publishes, f.unanswered,
@@ -38,6 +38,7 @@ func newFigures() figures {
 		credentials: gauge("statuswire_credentials", "Tokens whose grant is held now."),
 		linksOpened: counter("statuswire_links_opened_total", "Links opened to the NATS server for a login decision."),
 		linksOpen:   gauge("statuswire_links", "Links to the NATS server that are open now."),
+		shed:        counter("statuswire_shed_total", "Statuses of low priority left out because a browser read too slowly."),
 		slowCloses:  counter("statuswire_slow_closes_total", "Connections closed because they read too slowly."),
 		queuedBytes: gauge("statuswire_queued_bytes", "Bytes that wait for slow browsers now."),
 

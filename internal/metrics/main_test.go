@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func allSources() metrics.Sources {
 	return metrics.Sources{
 		Gateway: func() metrics.GatewayStats {
-			return metrics.GatewayStats{Credentials: 1, Links: 2, LinksKept: 3, SlowCloses: 4, Sheltered: 5}
+			return metrics.GatewayStats{Credentials: 1, Links: 2, LinksKept: 3, SlowCloses: 4, Shed: 6, Sheltered: 5}
 		},
 		Fanout: func() metrics.FanoutStats { return metrics.FanoutStats{Topics: 6, Doubles: 7, Mended: 8, Failed: 9} },
 		Callout: func() metrics.CalloutStats {

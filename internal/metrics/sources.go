@@ -23,6 +23,7 @@ type GatewayStats struct {
 	Links       uint64 // links opened for a verdict
 	LinksKept   int64  // links open now
 	SlowCloses  uint64 // sockets closed because they read too slowly
+	Shed        uint64 // statuses of low priority left out because a browser was slow
 	Sheltered   int    // bytes that wait for slow browsers
 }
 
