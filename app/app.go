@@ -87,7 +87,7 @@ func New(opts Options) (*App, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	if opts.Demo && !loopback(opts.HTTP) {
+	if opts.Demo && !IsLoopback(opts.HTTP) {
 		return nil, fmt.Errorf("the demo hands out tokens to everybody who asks, so it listens on a loopback address only: %q is none", opts.HTTP)
 	}
 	if opts.ProxyProtocol && len(opts.Gateway.TrustedProxies) == 0 {
@@ -115,8 +115,12 @@ func New(opts Options) (*App, error) {
 	return a, nil
 }
 
-// loopback is true when only this machine can reach the address.
-func loopback(addr string) bool {
+// IsLoopback is true when only this machine can reach the address; "" is the
+// default one, DefaultHTTP.
+func IsLoopback(addr string) bool {
+	if addr == "" {
+		addr = DefaultHTTP
+	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return false

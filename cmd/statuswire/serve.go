@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -86,7 +85,7 @@ func (c *serveCommand) checkDemo(opts app.Options) error {
 	switch t := opts.Token; {
 	case !c.Demo:
 		return nil
-	case !loopback(opts.HTTP):
+	case !app.IsLoopback(opts.HTTP):
 		return &usageError{fmt.Sprintf("--demo hands tokens to everybody who asks, so it needs a loopback address: "+
 			"http is %s, write --http 127.0.0.1:8080 or leave --demo out", opts.HTTP)}
 	case len(t.Secret) > 0 || t.Issuer != "" || t.Audience != "":
@@ -94,16 +93,6 @@ func (c *serveCommand) checkDemo(opts app.Options) error {
 			"leave the block or --demo out"}
 	}
 	return nil
-}
-
-// loopback is true when only this machine can reach the address.
-func loopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr == "" // the default
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // stop bounds the whole shutdown: two steps may use up their time, the others
