@@ -97,7 +97,7 @@ func TestFailedLoginsOfAnAddress(t *testing.T) {
 		if v := w.Check(time.Now(), a); !v.Refused() || v.RetryAfter != 1 || v.RetryAfterSeconds() != 1 {
 			t.Fatalf("just before the edge: %+v", v)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if v := w.Check(time.Now(), a); v.Hit() {
 			t.Fatalf("at the edge: %+v", v)
 		}
@@ -105,7 +105,7 @@ func TestFailedLoginsOfAnAddress(t *testing.T) {
 		if w.Prune(time.Now()); w.Len() != 1 {
 			t.Fatalf("%d keys while one failure counts", w.Len())
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if w.Prune(time.Now()); w.Len() != 0 {
 			t.Fatalf("%d keys are left", w.Len())
 		}
