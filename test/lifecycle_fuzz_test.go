@@ -236,10 +236,13 @@ func (l *life) sub(slot int, w *want, served bool) {
 	l.put(b, line)
 }
 
+// category and conv choose some more often than others: then more meet.
 func category(n int) string {
-	all := status.DefaultCategories()
-	return string(all[n%len(all)])
+	often := []int{0, 0, 0, 0, 1, 1, 2, 3, 4, 5}
+	return string(status.DefaultCategories()[often[n%len(often)]])
 }
+
+func conv(n int) int { return []int{0, 0, 0, 1, 1, 2}[n%6] }
 
 func (l *life) subscribe(slot int) {
 	b := l.tab(slot)
@@ -248,16 +251,16 @@ func (l *life) subscribe(slot int) {
 	if old := b.want(sid); old != nil && (old.dead == 0 || old.fate == maybe) {
 		return // it may be there: subscribeTwice is for that
 	}
-	conv := what % 3
+	conv := conv(what)
 	id := string(l.convs[conv].id)
 	w := &want{sid: sid, conv: conv, counted: true}
 	served := true
 	if what&0x80 != 0 {
-		w.queue = []string{"g1", "g2"}[what/3%2]
+		w.queue = []string{"g1", "g1", "g1", "g2"}[what/6%4]
 	}
 	switch {
 	case kind < 11:
-		w.subject = "status." + id + "." + category(what/3)
+		w.subject = "status." + id + "." + category(what/6)
 	case kind < 15:
 		w.subject = "status." + id + []string{".*", ".*", ".*", ".>"}[what/3%4]
 	case kind < 17:
@@ -268,7 +271,7 @@ func (l *life) subscribe(slot int) {
 		w.subject = "status." + id + ".unheard_of"
 	case kind < 22:
 		foreign := []string{
-			">", "*.>", "*.*.*", "status.>", "status.*.*", "status.*." + category(what/3), "submit." + id + ".engine",
+			">", "*.>", "*.*.*", "status.>", "status.*.*", "status.*." + category(what/6), "submit." + id + ".engine",
 			"ingest." + id + ".*", "$SYS.>", "$JS.API.>", "admin.>", "audit.>", "edge." + id + ".join",
 			"gateway.token", "_INBOX_gateway.>", "_R_.>", "presence.node.*", "presence.*", "directory.>", "$KV.directory.>",
 		}
@@ -339,14 +342,14 @@ func (l *life) unsubscribe(slot int) {
 
 func (l *life) publish() {
 	what := l.in.next()
-	conv := what % 3
+	conv := conv(what)
 	c := l.convs[conv]
-	subject := "status." + string(c.id) + "." + category(what/3)
+	subject := "status." + string(c.id) + "." + category(what/6)
 	unknown := what >= 0xfc
 	if unknown {
 		subject = "status." + string(c.id) + ".unheard_of"
 	}
-	for n := 1 + l.in.next()%5; n > 0; n-- {
+	for n := 1 + l.in.next()%12; n > 0; n-- {
 		l.tick++
 		text := fmt.Sprint("s", len(l.texts))
 		s := &sent{subject: subject, conv: conv, tick: l.tick, round: l.round, at: time.Now(), queues: map[string]int{}, unknown: unknown}

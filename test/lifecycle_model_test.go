@@ -165,13 +165,11 @@ type life struct {
 	round int
 	tick  int
 
-	texts    map[string]*sent
-	unacked  []*sent
-	stored   map[string][]*sent // by subject, in the stream's order
-	shakenQ  map[string]int     // the round in which a queue group last changed
-	trace    []string
-	lastID   string
-	previous *sent
+	texts   map[string]*sent
+	unacked []*sent
+	stored  map[string][]*sent // by subject, in the stream's order
+	shakenQ map[string]int     // the round in which a queue group last changed
+	trace   []string
 }
 
 func (l *life) log(format string, args ...any) {
@@ -449,8 +447,12 @@ func (l *life) ended(b *lifeTab) {
 	}
 	held := 0
 	for _, w := range b.wants {
-		if w.counted && (w.fate == accepted || w.fate == maybe) {
+		switch {
+		case !w.counted:
+		case w.fate == accepted || w.fate == maybe:
 			held++
+		case w.fate == refused && w.round == l.round && b.left:
+			l.users[b.user].most++ // it may yet be handled, after access was given
 		}
 		if w.fate != gone {
 			l.shake(w)
