@@ -29,10 +29,11 @@ func (p *problems) add(at place, format string, args ...any) {
 	*p = append(*p, &Error{File: at.file, Line: at.line, Text: fmt.Sprintf(format, args...)})
 }
 
-// err joins the problems, by file and line. It is nil when there are none.
+// err joins the problems, by file, line and text: they are found in no order. It
+// is nil when there are none.
 func (p problems) err() error {
-	slices.SortStableFunc(p, func(a, b *Error) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	slices.SortFunc(p, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Text, b.Text))
 	})
 	joined := make([]error, len(p))
 	for i, e := range p {
