@@ -23,8 +23,8 @@ import (
 
 // The storm: so many changes of access a second, under so many browsers.
 const (
-	stormUsers         = 60
-	stormBrowsers      = 180 // three of each user
+	stormUsers         = 67
+	stormBrowsers      = 201 // three of each user
 	stormConversations = 20
 	stormMemberships   = 4 // conversations that each user may be a member of
 	stormChanges       = 50
