@@ -38,6 +38,7 @@ type want struct {
 	tallied             bool // it is in the user's least changes
 	max, maxTick        int
 	sure                int // what is published later must come; 0 for nothing
+	diedIn              int // the round in which it was found gone; 0 for not yet
 	first, dead         int // lines of the tab between which messages may come; dead 0: open
 	gotN                int
 	got                 map[string][]*sent
@@ -579,7 +580,7 @@ func (l *life) compare(i int, b *lifeTab) {
 			l.fatal("tab %d has lost the subscription %+v; it has %+v, errors %v", i, *w, got.Subscriptions, b.subErrs)
 		}
 		if w.dead == 0 {
-			w.dead = got.line
+			w.dead, w.diedIn = got.line, l.round
 		}
 		if w.fate != refused {
 			w.fate = gone
@@ -682,6 +683,16 @@ func (l *life) missing(b *lifeTab) string {
 // the statuses that one of its members must have got.
 func (l *life) stableQueues() map[string][]*sent {
 	due := map[string][]*sent{}
+	for _, b := range append(slices.Clone(l.old), l.tabs[:]...) {
+		if b == nil {
+			continue
+		}
+		for _, w := range b.wants {
+			if w.max > 0 && w.diedIn == 0 || w.diedIn == l.round {
+				l.shake(w) // what is on its way to a member that ends is lost to the group
+			}
+		}
+	}
 	for _, b := range l.tabs {
 		if b == nil || !b.open {
 			continue

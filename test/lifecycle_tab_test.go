@@ -17,8 +17,9 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// lifePatience bounds every wait of the life-cycle tests.
-const lifePatience = 20 * time.Second
+// lifePatience bounds every wait of the life-cycle tests. The fuzzing engine takes
+// a run for hung after 10 s.
+const lifePatience = 8 * time.Second
 
 // wireLine is one operation from the gateway.
 type wireLine struct {
