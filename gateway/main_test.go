@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/statuswire/statuswire/gateway"
+	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/fanout"
 	"github.com/statuswire/statuswire/internal/history"
@@ -53,6 +54,8 @@ type rig struct {
 	upstream *nats.Conn
 
 	attendance *attendance
+	audit      *audit.Recorder
+	keys       *keys.Set
 }
 
 func newRig(t testing.TB, opts gateway.Options) *rig {
@@ -72,6 +75,11 @@ func newRig(t testing.TB, opts gateway.Options) *rig {
 	r := &rig{t: t, engine: e, log: &lockedBuffer{}, ingest: connect(engine.PartBroadcaster), edge: connect(engine.PartEdge)}
 	r.members = &members{of: map[status.ConversationID]map[status.UserID]bool{}}
 	r.attendance = &attendance{}
+	r.keys = set
+	r.audit, err = audit.New(connect(engine.PartAudit), audit.Options{Window: 10 * time.Millisecond})
+	must(t, err)
+	must(t, r.audit.Start(t.Context()))
+	t.Cleanup(func() { _ = r.audit.Stop(context.Background()) })
 	registry := session.NewRegistry()
 	r.callout = newCallout(t, connect(engine.PartCallout), e.ServerID(), set, registry, r.members)
 	r.upstream = connect(engine.PartFanout)
@@ -85,7 +93,7 @@ func newRig(t testing.TB, opts gateway.Options) *rig {
 	opts.Logger = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.gateway, err = gateway.New(gateway.Deps{
 		Engine: e, Sessions: registry, Directory: r.members, Fanout: r.fanout, Requests: connect(engine.PartGateway),
-		Presence: r.attendance,
+		Presence: r.attendance, Audit: r.audit,
 	}, opts)
 	must(t, err)
 	must(t, r.gateway.Start(t.Context()))
