@@ -53,7 +53,7 @@ func runNodeTests(t *testing.T, dir string, env []string, files ...string) {
 			t.Fatalf("the dependencies of test/%s are not installed: run `make node-deps`", needed)
 		}
 	}
-	args := append([]string{"--test", "--test-concurrency=1", "--test-timeout=60000", "--test-reporter=spec"}, files...)
+	args := append([]string{"--test", "--test-concurrency=1", "--test-timeout=300000", "--test-reporter=spec"}, files...)
 	cmd := exec.CommandContext(t.Context(), "node", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), env...)
