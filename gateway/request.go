@@ -158,7 +158,7 @@ func (s *socket) ask(subject, reply string, body []byte) {
 		s.refusePub(subject, refusal{why: metrics.RefusalRequests, limit: "requests", reason: reasonTooManyRequests(s.gateway.opts.MaxRequests)})
 		return
 	}
-	if err := s.gateway.relay.forward(s, subject+"."+user.Token(), reply, nil, body); err != nil {
+	if err := s.gateway.relay.forward(s, status.AskedBy(subject, user), reply, nil, body); err != nil {
 		s.gateway.opts.Logger.Error("cannot forward a request", "subject", subject, "error", err)
 		s.refusePub(subject, refusal{why: metrics.RefusalUnavailable, reason: reasonUnavailable})
 	}

@@ -50,8 +50,11 @@ func EdgeSubject(c ConversationID, verb string) string {
 // who asks as the last token: edge.<c>.<verb>.<user token>. Only the gateway's
 // own connection may publish it, so the edge can believe the user.
 func EdgeSubjectAs(c ConversationID, verb string, u UserID) string {
-	return EdgeSubject(c, verb) + "." + u.Token()
+	return AskedBy(EdgeSubject(c, verb), u)
 }
+
+// AskedBy is a request's subject with the user who asks as its last token.
+func AskedBy(subject string, u UserID) string { return subject + "." + u.Token() }
 
 // ParseSubject takes status.<c>.<cat> apart. Wildcards are an error.
 func ParseSubject(subject string) (ConversationID, Category, error) {

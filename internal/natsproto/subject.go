@@ -34,13 +34,3 @@ func IsLiteral(subject string) bool {
 	}
 	return true
 }
-
-// HasWildcard is true when a token of the subject is * or >.
-func HasWildcard(subject string) bool {
-	for token := range strings.SplitSeq(subject, ".") {
-		if token == "*" || token == ">" {
-			return true
-		}
-	}
-	return false
-}
