@@ -60,7 +60,7 @@ test-e2e: build node-deps chromium $(TOOLS)/nats ## the built binary with real c
 	STATUSWIRE_BIN=$(CURDIR)/$(BIN) NATS_CLI=$(TOOLS)/nats go test -tags $(E2E_TAG) -count=1 -timeout 10m ./test/...
 
 .PHONY: bench
-bench: build ## CPU per delivery beside write(2) and nats-server: about 5 minutes
+bench: build ## CPU per delivery beside write(2) and nats-server: about 10 minutes
 	go run ./bench/cmd/deliver -statuswire $(BIN)
 
 .PHONY: fuzz

@@ -46,4 +46,4 @@ func LimitTo(r fanout.Receiver, most int) {
 func BacklogOf(r fanout.Receiver) int { return r.(*localSub).out.backlog() }
 
 // FilterBy has one of Receivers get only what the grant lets it receive.
-func FilterBy(r fanout.Receiver, g *session.Grant) { r.(*localSub).socket.filter.Store(g) }
+func FilterBy(r fanout.Receiver, g *session.Grant) { r.(*localSub).out.filter.Store(g) }

@@ -3,10 +3,13 @@ package gateway
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/statuswire/statuswire/internal/session"
 )
 
 // outbox writes to one browser. A frame goes straight to the socket if the
@@ -20,6 +23,9 @@ type outbox struct {
 	mu      sync.Mutex      // guards all up to finished, and the counters of each localSub
 	writing bool            // a goroutine writes the queue
 	closed  bool            // nothing is taken any more
+
+	// filter is the browser's grant if that denies a part of what it allows, else nil.
+	filter atomic.Pointer[session.Grant]
 
 	// Arguments and results of the one direct write at a time, so that it needs
 	// no allocation.

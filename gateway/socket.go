@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -38,9 +37,6 @@ type socket struct {
 	connect   connectOptions
 	flushDue  bool // a SUB went upstream since the last PING
 	wsState   frameState
-
-	// filter is the grant if it denies a part of what it allows, else nil.
-	filter atomic.Pointer[session.Grant]
 
 	variant uint8 // set by CONNECT, before there is any subscription
 

@@ -207,9 +207,9 @@ func (s *socket) takeGrant() bool {
 	s.grant = g
 	s.setRulesLocked(g)
 	if g.Filters() {
-		s.filter.Store(g)
+		s.out.filter.Store(g)
 	} else {
-		s.filter.Store(nil)
+		s.out.filter.Store(nil)
 	}
 	for _, sub := range s.subs {
 		if !s.grant.CanSubscribe(sub.subject, sub.queue) {
@@ -228,7 +228,7 @@ func (s *socket) takeGrant() bool {
 
 // Deliver implements fanout.Receiver.
 func (sub *localSub) Deliver(m *fanout.Message, _ *fanout.Subscription) {
-	if g := sub.socket.filter.Load(); g != nil && !g.CanReceive(m.Subject, sub.queue) {
+	if g := sub.out.filter.Load(); g != nil && !g.CanReceive(m.Subject, sub.queue) {
 		return
 	}
 	frame := m.Encoded(sub.sid, sub.variant, encodeMessage)
@@ -240,7 +240,7 @@ func (sub *localSub) Deliver(m *fanout.Message, _ *fanout.Subscription) {
 // DeliverRun implements fanout.RunReceiver: one write for all, unless each has to
 // be looked at.
 func (sub *localSub) DeliverRun(r *fanout.Run, up *fanout.Subscription) {
-	if sub.socket.filter.Load() == nil {
+	if sub.out.filter.Load() == nil {
 		frames := r.Encoded(sub.sid, sub.variant, encodeMessage)
 		if sub.out.deliverRun(sub, len(r.Messages), frames) {
 			return

@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string) error {
 		rate       = flags.Int("rate", 0, "another number of messages a second than the row's")
 		duration   = flags.Duration("duration", 10*time.Second, "of each server's turn in a round")
 		warmUp     = flags.Duration("warm-up", 3*time.Second, "of each server before the first round")
-		rounds     = flags.Int("rounds", 3, "how often each server is measured")
+		rounds     = flags.Int("rounds", 6, "how often each server is measured")
 		verbose    = flags.Bool("v", false, "tell of each round, and what the servers log")
 	)
 	if err := flags.Parse(args); err != nil {
