@@ -33,7 +33,7 @@ const (
 
 // doConnect authenticates the browser. What it sent after CONNECT is handled
 // once there is a verdict.
-func (s *socket) doConnect(raw []byte) error {
+func (s *webSocket) doConnect(raw []byte) error {
 	var opts connectOptions
 	if err := json.Unmarshal(raw, &opts); err != nil {
 		return end(closeDenied("CONNECT is not valid JSON"))

@@ -4,7 +4,8 @@
 // One CONNECT:
 //
 //	ServeHTTP      origin checked, upgraded (upgrade.go)
-//	  → socket     one goroutine reads frames (read.go) into operations (operate.go)
+//	  → socket     one browser's connection (socket.go); a webSocket speaks NATS (websocket.go):
+//	               one goroutine reads frames (read.go) into operations (operate.go)
 //	  → CONNECT    the token finds its credential (connect.go, credential.go)
 //	  → link       an in-process connection on which the server asks the callout (link.go)
 //	  → grant      the signed user JWT, held by the credential for all its sockets

@@ -30,13 +30,13 @@ func refusedBy(v limit.Verdict) refusal {
 }
 
 // refuseSub tells the browser that the SUB is refused, and notes it.
-func (s *socket) refuseSub(subject, queue string, r refusal) {
+func (s *webSocket) refuseSub(subject, queue string, r refusal) {
 	s.sendErr(refuseSub(subject, queue, r.reason))
 	s.note(subject, r)
 }
 
 // refusePub tells the browser that the PUB is refused, and notes it.
-func (s *socket) refusePub(subject string, r refusal) {
+func (s *webSocket) refusePub(subject string, r refusal) {
 	s.sendErr(refusePub(subject, r.reason))
 	s.note(subject, r)
 }

@@ -16,7 +16,7 @@ func ReadFrames(pieces ...[]byte) (err string, code uint16, reason string) {
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	defer g.cancel()
 	conn := &deafConn{pieces: pieces}
-	s := newSocket(g, conn, bufio.NewReader(conn), netip.AddrPort{}, "")
+	s := newWebSocket(g, conn, bufio.NewReader(conn), netip.AddrPort{}, "")
 	end := s.readAll()
 	return end.err, uint16(end.code), end.reason
 }

@@ -69,7 +69,7 @@ func (s *socket) info() (session.Info, bool) {
 		Name:                s.connect.Name,
 		Lang:                s.connect.Lang,
 		Version:             s.connect.Version,
-		RTTMilliseconds:     float64(s.wsState.rtt.Load()/1e3) / 1e3,
+		RTTMilliseconds:     float64(s.rtt.Load()/1e3) / 1e3,
 		SubscriptionChanges: s.changes.Usage(now).Used,
 	}
 	if !s.grant.Expires.IsZero() {

@@ -31,7 +31,7 @@ type listedUsed struct {
 
 // listSubscriptions answers with what this connection has, and what is left of
 // each of its limits.
-func (s *socket) listSubscriptions(reply string) {
+func (s *webSocket) listSubscriptions(reply string) {
 	if reply == "" {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 
 // operate handles one operation; the next one waits until it returns. An error
 // ends the socket.
-func (s *socket) operate(op *natsproto.Operation) error {
+func (s *webSocket) operate(op *natsproto.Operation) error {
 	if s.isClosing() {
 		return end(closeDone)
 	}
@@ -40,19 +40,19 @@ func (s *socket) operate(op *natsproto.Operation) error {
 }
 
 // operation counts one operation.
-func (s *socket) operation() limit.Verdict {
+func (s *webSocket) operation() limit.Verdict {
 	s.mu.Lock()
 	v := s.meter.Operation(time.Now())
 	s.mu.Unlock()
 	if v.Hit() && v.Dry {
-		s.gateway.limited(s, v, "", "")
+		s.gateway.limited(&s.socket, v, "", "")
 	}
 	return v
 }
 
 // doPing answers when everything before it took effect, the interest of earlier
 // SUBs at the server included.
-func (s *socket) doPing() error {
+func (s *webSocket) doPing() error {
 	if s.flushDue {
 		ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.VerdictTimeout)
 		err := s.gateway.deps.Fanout.Flush(ctx)
@@ -67,7 +67,7 @@ func (s *socket) doPing() error {
 }
 
 // ok confirms an operation to a client that asked for it.
-func (s *socket) ok() {
+func (s *webSocket) ok() {
 	if s.connect.Verbose {
 		s.send([]byte(natsproto.OKLine))
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -20,7 +19,6 @@ type frameState struct {
 	fragmented bool // a message has begun and not ended
 	pinged     bool // a ping is unanswered
 	pingedAt   time.Time
-	rtt        atomic.Int64 // nanoseconds from the last ping that was answered to its pong; 0 for none
 }
 
 // errEnd carries the reason to end the socket up through the parser.
@@ -31,8 +29,8 @@ func (e *errEnd) Error() string { return e.reason }
 func end(c closing) error { return &errEnd{c} }
 
 // readAll reads and handles frames until the socket ends, and says why.
-func (s *socket) readAll() closing {
-	s.wsState.started = time.Now()
+func (s *webSocket) readAll() closing {
+	s.frames.started = time.Now()
 	for {
 		err := s.readFrame()
 		var why *errEnd
@@ -57,7 +55,7 @@ func (s *socket) readAll() closing {
 
 // readFrame reads one frame and handles what is in it. A data frame may have
 // any length: it is handled in pieces, as they arrive.
-func (s *socket) readFrame() error {
+func (s *webSocket) readFrame() error {
 	h, err := s.readFrameHeader()
 	if err != nil {
 		return err
@@ -65,10 +63,10 @@ func (s *socket) readFrame() error {
 	if h.OpCode.IsControl() {
 		return s.controlFrame(h)
 	}
-	if (h.OpCode == ws.OpContinuation) != s.wsState.fragmented {
+	if (h.OpCode == ws.OpContinuation) != s.frames.fragmented {
 		return end(closeFrame("a message began inside another"))
 	}
-	s.wsState.fragmented = !h.Fin
+	s.frames.fragmented = !h.Fin
 	for pos := int64(0); pos < h.Length; {
 		if _, err := s.await(1); err != nil {
 			return err
@@ -91,7 +89,7 @@ func (s *socket) readFrame() error {
 
 // readFrameHeader reads a header and checks it (RFC 6455, section 5.2). Bytes
 // are only taken when the header is whole, so that a deadline loses none.
-func (s *socket) readFrameHeader() (ws.Header, error) {
+func (s *webSocket) readFrameHeader() (ws.Header, error) {
 	b, err := s.await(2)
 	if err != nil {
 		return ws.Header{}, err
@@ -134,7 +132,7 @@ func (s *socket) readFrameHeader() (ws.Header, error) {
 	return h, err
 }
 
-func (s *socket) controlFrame(h ws.Header) error {
+func (s *webSocket) controlFrame(h ws.Header) error {
 	body, err := s.await(int(h.Length))
 	if err != nil {
 		return err
@@ -144,9 +142,9 @@ func (s *socket) controlFrame(h ws.Header) error {
 	case ws.OpPing:
 		s.out.frame(appendFrame(nil, ws.OpPong, body))
 	case ws.OpPong:
-		if !s.wsState.pingedAt.IsZero() {
-			s.wsState.rtt.Store(int64(max(1, time.Since(s.wsState.pingedAt))))
-			s.wsState.pingedAt = time.Time{}
+		if !s.frames.pingedAt.IsZero() {
+			s.rtt.Store(int64(max(1, time.Since(s.frames.pingedAt))))
+			s.frames.pingedAt = time.Time{}
 		}
 	case ws.OpClose:
 		return end(closeDone)
@@ -157,7 +155,7 @@ func (s *socket) controlFrame(h ws.Header) error {
 
 // await returns the next n bytes without taking them. A browser that is silent
 // gets a ping; one that stays silent is taken for dead.
-func (s *socket) await(n int) ([]byte, error) {
+func (s *webSocket) await(n int) ([]byte, error) {
 	for {
 		if s.in.Buffered() >= n {
 			return s.in.Peek(n)
@@ -171,7 +169,7 @@ func (s *socket) await(n int) ([]byte, error) {
 		had := s.in.Buffered()
 		b, err := s.in.Peek(n)
 		if len(b) > had {
-			s.wsState.pinged = false // it lives
+			s.frames.pinged = false // it lives
 		}
 		if err == nil {
 			return b, nil
@@ -185,24 +183,24 @@ func (s *socket) await(n int) ([]byte, error) {
 		switch {
 		case !s.connected:
 			return nil, end(closeConnectTimeout)
-		case s.wsState.pinged:
+		case s.frames.pinged:
 			return nil, end(closeDead)
 		}
-		s.wsState.pinged = true
-		if s.wsState.pingedAt.IsZero() {
-			s.wsState.pingedAt = time.Now()
+		s.frames.pinged = true
+		if s.frames.pingedAt.IsZero() {
+			s.frames.pingedAt = time.Now()
 		}
 		s.out.frame(appendFrame(nil, ws.OpPing, nil))
 	}
 }
 
 // patience is until when the browser may be silent.
-func (s *socket) patience() time.Time {
+func (s *webSocket) patience() time.Time {
 	opts := s.gateway.opts
 	switch {
 	case !s.connected:
-		return s.wsState.started.Add(opts.ConnectTimeout)
-	case s.wsState.pinged:
+		return s.frames.started.Add(opts.ConnectTimeout)
+	case s.frames.pinged:
 		return time.Now().Add(opts.PongTimeout)
 	}
 	return time.Now().Add(opts.PingInterval)

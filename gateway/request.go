@@ -28,7 +28,7 @@ type relay struct {
 
 // waiting is a request without an answer yet.
 type waiting struct {
-	socket *socket
+	socket *webSocket
 	reply  string // the browser's reply subject
 	timer  *time.Timer
 }
@@ -64,7 +64,7 @@ func (r *relay) stop() error {
 }
 
 // forward sends a request on behalf of the socket.
-func (r *relay) forward(s *socket, subject, reply string, header nats.Header, body []byte) error {
+func (r *relay) forward(s *webSocket, subject, reply string, header nats.Header, body []byte) error {
 	m := &nats.Msg{Subject: subject, Header: header, Data: body}
 	if reply != "" {
 		token := nats.NewInbox()[len(nats.InboxPrefix):]
@@ -109,7 +109,7 @@ func (r *relay) forget(s *socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for token, w := range r.waiting {
-		if w.socket == s {
+		if &w.socket.socket == s {
 			w.timer.Stop()
 			delete(r.waiting, token)
 		}
@@ -117,7 +117,7 @@ func (r *relay) forget(s *socket) {
 }
 
 // doPub handles PUB and HPUB. A browser publishes nothing but requests.
-func (s *socket) doPub(op *natsproto.Operation) error {
+func (s *webSocket) doPub(op *natsproto.Operation) error {
 	subject, reply := string(op.Subject), string(op.Reply)
 	if s.connect.Pedantic && !natsproto.IsLiteral(subject) {
 		s.sendErr("Invalid Publish Subject")
@@ -149,7 +149,7 @@ func (s *socket) doPub(op *natsproto.Operation) error {
 
 // ask forwards a request to the edge with the user's name. The browser's
 // headers stay behind: the edge has no use for them.
-func (s *socket) ask(subject, reply string, body []byte) {
+func (s *webSocket) ask(subject, reply string, body []byte) {
 	s.mu.Lock()
 	full := s.requests >= s.gateway.opts.MaxRequests
 	user := s.grant.User
@@ -166,7 +166,7 @@ func (s *socket) ask(subject, reply string, body []byte) {
 
 // inbox delivers an answer to those of the socket's own inbox subscriptions
 // that match. It goes nowhere else.
-func (s *socket) inbox(subject string, header nats.Header, body []byte) {
+func (s *webSocket) inbox(subject string, header nats.Header, body []byte) {
 	var block []byte
 	if s.variant == variantHeaders && len(header) > 0 {
 		block = appendHeaderBlock(nil, header)
@@ -193,7 +193,7 @@ func (s *socket) countRequest(n int) {
 	s.mu.Unlock()
 }
 
-func (s *socket) wantsNoResponders() bool {
+func (s *webSocket) wantsNoResponders() bool {
 	o := s.loginOptions()
 	return o.NoResponders && o.Headers
 }

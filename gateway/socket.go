@@ -1,44 +1,36 @@
 package gateway
 
 import (
-	"bufio"
 	"context"
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/gobwas/ws"
 
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/metrics"
-	"github.com/statuswire/statuswire/internal/natsproto"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
 
-// socket is one browser's connection. Its goroutine (serve) reads and handles
+// socket is one browser's connection: what it may do, what it holds, and what
+// goes out. What it speaks is its dialect. Its goroutine (serve) reads and handles
 // the input; messages are written by whoever delivers them.
 type socket struct {
 	gateway *Gateway
+	dialect dialect
 	id      uint64
 	opened  time.Time
 	conn    net.Conn
-	in      *bufio.Reader
 	remote  netip.AddrPort
-	cookie  string // token from the cookie; "" for none
 	place   *place // what it takes of the limits; its goroutine's alone
 	out     *outbox
-	parser  natsproto.Parser
+	rtt     atomic.Int64 // nanoseconds from the last ping that was answered to its pong; 0 for none
 
-	// Set by CONNECT, used by the socket's goroutine alone.
-	connected bool
-	connect   connectOptions
-	flushDue  bool // a SUB went upstream since the last PING
-	wsState   frameState
-
-	variant uint8 // set by CONNECT, before there is any subscription
+	connect connectOptions // set by the login
+	variant uint8          // set by the login, before there is any subscription
 
 	mu         sync.Mutex // guards what follows
 	credential *credential
@@ -58,33 +50,32 @@ type socket struct {
 	cancel context.CancelFunc
 }
 
-func newSocket(g *Gateway, conn net.Conn, in *bufio.Reader, remote netip.AddrPort, cookie string) *socket {
-	s := &socket{
-		gateway: g,
-		id:      g.lastID.Add(1),
-		opened:  time.Now(),
-		conn:    conn,
-		in:      in,
-		remote:  remote,
-		cookie:  cookie,
-		subs:    map[string]*localSub{},
-		present: map[status.ConversationID]int{},
-		parser: natsproto.Parser{
-			MaxControlLineBytes: g.opts.MaxControlLineBytes,
-			MaxPayloadBytes:     g.opts.MaxPayloadBytes,
-		},
-	}
+// dialect is what a socket speaks with its browser. Only run and rest belong to
+// the socket's goroutine.
+type dialect interface {
+	// run begins, handles the browser's side until that ends, and says why.
+	run() closing
+	// rest reads what the browser sends although all is said.
+	rest(scrap []byte) (int, error)
+	// last is what is written last when the socket ends.
+	last(why closing) []byte
+	// subEnded tells that a subscription has ended by itself; "" when why is not told.
+	subEnded(sub *localSub, reason string)
+}
+
+// init makes s, the first part of its dialect, ready to serve.
+func (s *socket) init(g *Gateway, conn net.Conn, d dialect) {
+	s.gateway, s.dialect, s.conn = g, d, conn
+	s.id, s.opened = g.lastID.Add(1), time.Now()
+	s.subs, s.present = map[string]*localSub{}, map[status.ConversationID]int{}
 	s.ctx, s.cancel = context.WithCancel(g.ctx)
 	s.out = newOutbox(conn, g.opts.MaxQueueBytes, g.opts.PingInterval+g.opts.PongTimeout, s.overflow)
-	return s
 }
 
 // serve is the socket's life.
 func (s *socket) serve() {
 	s.figures = s.gateway.deps.Metrics.Connect(time.Now())
-	s.out.frame(s.gateway.info)
-	end := s.readAll()
-	s.close(end)
+	s.close(s.dialect.run())
 	s.leave()
 	s.linger()
 	_ = s.conn.Close()
@@ -131,12 +122,7 @@ func (s *socket) close(why closing) {
 	s.cancel()
 	s.closed(why)
 
-	var last []byte
-	if why.err != "" {
-		last = linesFrame(natsproto.AppendErr(nil, why.err))
-	}
-	last = appendFrame(last, ws.OpClose, ws.NewCloseFrameBody(why.code, why.reason))
-	s.out.close(last)
+	s.out.close(s.dialect.last(why))
 	_ = s.conn.SetReadDeadline(time.Now().Add(lingerTime)) // wakes the reader
 }
 
@@ -159,7 +145,7 @@ func (s *socket) linger() {
 	_ = s.conn.SetReadDeadline(deadline)
 	var scrap [512]byte
 	for {
-		if _, err := s.in.Read(scrap[:]); err != nil {
+		if _, err := s.dialect.rest(scrap[:]); err != nil {
 			return
 		}
 	}
@@ -194,14 +180,4 @@ func (s *socket) isClosing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closing
-}
-
-// send writes protocol lines.
-func (s *socket) send(lines []byte) { s.out.frame(linesFrame(lines)) }
-
-func (s *socket) sendErr(text string) { s.send(natsproto.AppendErr(nil, text)) }
-
-// linesFrame wraps protocol lines in one binary frame, as NATS clients expect.
-func linesFrame(lines []byte) []byte {
-	return appendFrame(make([]byte, 0, len(lines)+maxFrameHeaderBytes), ws.OpBinary, lines)
 }

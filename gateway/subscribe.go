@@ -43,12 +43,12 @@ func newLocalSub(s *socket, subject, queue, sid string) *localSub {
 const sysQueue = "_sys_"
 
 // doSub handles SUB. A refusal names the subscription and leaves the rest alone.
-func (s *socket) doSub(subject, queue, sid string) {
+func (s *webSocket) doSub(subject, queue, sid string) {
 	if s.has(sid) {
 		s.ok() // as nats-server: the first one stays
 		return
 	}
-	sub := newLocalSub(s, subject, queue, sid)
+	sub := newLocalSub(&s.socket, subject, queue, sid)
 	if r := s.admitSub(sub); r.is() {
 		s.refuseSub(subject, queue, r)
 		return
@@ -149,7 +149,7 @@ func (s *socket) keep(sub *localSub) bool {
 }
 
 // doUnsub handles UNSUB, which always passes.
-func (s *socket) doUnsub(sid string, most int) {
+func (s *webSocket) doUnsub(sid string, most int) {
 	s.mu.Lock()
 	sub := s.subs[sid]
 	s.mu.Unlock()
@@ -220,7 +220,7 @@ func (s *socket) takeGrant() bool {
 	s.mu.Unlock()
 	for _, sub := range lost {
 		s.endSub(sub)
-		s.sendErr(refuseSub(sub.subject, sub.queue, reasonLostAccess(sub.conversation)))
+		s.dialect.subEnded(sub, reasonLostAccess(sub.conversation))
 		s.revoked(sub)
 	}
 	return true
@@ -254,7 +254,7 @@ func (sub *localSub) DeliverRun(r *fanout.Run, up *fanout.Subscription) {
 // Ended implements fanout.Receiver.
 func (sub *localSub) Ended(_ *fanout.Subscription, reason string) {
 	sub.socket.drop(sub)
-	sub.socket.sendErr(refuseSub(sub.subject, sub.queue, reason))
+	sub.socket.dialect.subEnded(sub, reason)
 }
 
 // encodeMessage makes the frame that every socket with this sid and variant gets.
@@ -280,7 +280,7 @@ func messageFrame(m natsproto.Msg) []byte {
 	return b[start:]
 }
 
-func (s *socket) has(sid string) bool {
+func (s *webSocket) has(sid string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, ok := s.subs[sid]

@@ -24,7 +24,7 @@ type tokenError struct {
 
 // renewToken takes a fresh token of the same user: the socket goes on with the
 // new token's grant. A token that is refused changes nothing.
-func (s *socket) renewToken(reply, token string) {
+func (s *webSocket) renewToken(reply, token string) {
 	g, err := s.switchToken(token)
 	answer := tokenAnswer{}
 	var denial *session.Denial
@@ -53,7 +53,7 @@ func (s *socket) renewToken(reply, token string) {
 }
 
 // switchToken moves the socket to the credential of the token.
-func (s *socket) switchToken(token string) (*session.Grant, error) {
+func (s *webSocket) switchToken(token string) (*session.Grant, error) {
 	if token == "" {
 		return nil, &session.Denial{Reason: reasonNoToken, Final: true}
 	}
@@ -75,15 +75,15 @@ func (s *socket) switchToken(token string) (*session.Grant, error) {
 	used := map[status.ConversationID]struct{}{}
 	s.addConversations(used)
 	n := need{user: held.User, conversations: slices.Collect(maps.Keys(used))}
-	if err := fresh.ensure(ctx, s, opts, n); err != nil {
+	if err := fresh.ensure(ctx, &s.socket, opts, n); err != nil {
 		fresh.release()
 		return nil, err
 	}
 	s.mu.Lock()
 	s.connect = opts
 	s.mu.Unlock()
-	attached := fresh.attach(s)
-	old.detach(s)
+	attached := fresh.attach(&s.socket)
+	old.detach(&s.socket)
 	if !attached {
 		s.close(closeAccessLost)
 	}

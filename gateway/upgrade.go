@@ -44,9 +44,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	conn = unwrapped(conn)
 	_ = conn.SetDeadline(time.Time{})
-	s := newSocket(g, conn, rw.Reader, remote, token)
+	s := newWebSocket(g, conn, rw.Reader, remote, token)
 	s.place = place
-	if !g.add(s) {
+	if !g.add(&s.socket) {
 		place.leave()
 		_ = conn.Close()
 		return

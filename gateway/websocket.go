@@ -1,0 +1,71 @@
+package gateway
+
+import (
+	"bufio"
+	"net"
+	"net/netip"
+
+	"github.com/gobwas/ws"
+
+	"github.com/statuswire/statuswire/internal/natsproto"
+)
+
+// webSocket is a socket that speaks the NATS client protocol over WebSocket.
+type webSocket struct {
+	socket
+	in     *bufio.Reader
+	cookie string // token from the cookie; "" for none
+	parser natsproto.Parser
+
+	// Used by the socket's goroutine alone.
+	connected bool // set by CONNECT
+	flushDue  bool // a SUB went upstream since the last PING
+	frames    frameState
+}
+
+func newWebSocket(g *Gateway, conn net.Conn, in *bufio.Reader, remote netip.AddrPort, cookie string) *webSocket {
+	s := &webSocket{
+		in:     in,
+		cookie: cookie,
+		parser: natsproto.Parser{
+			MaxControlLineBytes: g.opts.MaxControlLineBytes,
+			MaxPayloadBytes:     g.opts.MaxPayloadBytes,
+		},
+	}
+	s.socket.init(g, conn, s)
+	s.remote = remote
+	return s
+}
+
+// run implements dialect.
+func (s *webSocket) run() closing {
+	s.out.frame(s.gateway.info)
+	return s.readAll()
+}
+
+// rest implements dialect.
+func (s *webSocket) rest(scrap []byte) (int, error) { return s.in.Read(scrap) }
+
+// last implements dialect: a last -ERR, if there is one, and the close frame.
+func (s *webSocket) last(why closing) []byte {
+	var b []byte
+	if why.err != "" {
+		b = linesFrame(natsproto.AppendErr(nil, why.err))
+	}
+	return appendFrame(b, ws.OpClose, ws.NewCloseFrameBody(why.code, why.reason))
+}
+
+// subEnded implements dialect: the rest goes on.
+func (s *webSocket) subEnded(sub *localSub, reason string) {
+	s.sendErr(refuseSub(sub.subject, sub.queue, reason))
+}
+
+// send writes protocol lines.
+func (s *webSocket) send(lines []byte) { s.out.frame(linesFrame(lines)) }
+
+func (s *webSocket) sendErr(text string) { s.send(natsproto.AppendErr(nil, text)) }
+
+// linesFrame wraps protocol lines in one binary frame, as NATS clients expect.
+func linesFrame(lines []byte) []byte {
+	return appendFrame(make([]byte, 0, len(lines)+maxFrameHeaderBytes), ws.OpBinary, lines)
+}
