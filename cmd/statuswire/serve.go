@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os/signal"
@@ -11,14 +12,16 @@ import (
 
 	"github.com/statuswire/statuswire/app"
 	"github.com/statuswire/statuswire/config"
+	"github.com/statuswire/statuswire/internal/engine"
 )
 
 type serveCommand struct {
 	fileFlags
 	dataFlag
-	HTTP       string `name:"http" placeholder:"ADDR" help:"Where page, WebSocket and health checks listen; port 0 picks a free one. Default: as the settings say, 127.0.0.1:8080."`
-	NATSListen string `name:"nats-listen" placeholder:"ADDR" help:"Where services and the nats CLI connect; port 0 picks a free one. Default: as nats.conf says, 127.0.0.1:4222."`
-	Demo       bool   `help:"Add a demo conversation, and hand its users' tokens to the page. On a loopback address only."`
+	HTTP        string `name:"http" placeholder:"ADDR" help:"Where page, WebSocket and health checks listen; port 0 picks a free one. Default: as the settings say, 127.0.0.1:8080."`
+	NATSListen  string `name:"nats-listen" placeholder:"ADDR" help:"Where services and the nats CLI connect; port 0 picks a free one. Default: as nats.conf says, 127.0.0.1:4222."`
+	AllowShrink bool   `help:"Let a lower limit in the block retention drop statuses that are stored. Without it such a start is refused."`
+	Demo        bool   `help:"Add a demo conversation, and hand its users' tokens to the page. On a loopback address only."`
 }
 
 // Run serves until SIGINT, SIGTERM or SIGHUP, then closes everything in order. A second
@@ -51,9 +54,12 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	return stop(a, opts, std)
 }
 
-// adviseStart says what to do about the most common fault. The NATS server
-// reports it as text only.
+// adviseStart says what to do about the most common faults. The NATS server
+// reports a used address as text only.
 func adviseStart(err error) error {
+	if errors.As(err, new(*engine.ShrinkError)) {
+		return fmt.Errorf("%w: raise the limits, or add --allow-shrink to drop them", err)
+	}
 	if strings.Contains(err.Error(), "address already in use") {
 		return fmt.Errorf("%w: stop what listens there, or name another address with --http or --nats-listen", err)
 	}
@@ -77,6 +83,7 @@ func (c *serveCommand) options() (app.Options, error) {
 		opts.HTTP = c.HTTP
 	}
 	opts.Engine.Listen = c.NATSListen
+	opts.Engine.AllowShrink = c.AllowShrink
 	return opts, c.checkDemo(opts)
 }
 

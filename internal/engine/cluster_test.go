@@ -12,8 +12,9 @@ import (
 	"github.com/statuswire/statuswire/internal/keys"
 )
 
-// startCluster starts three servers that share the keys, as three copies of DIR/keys.
-func startCluster(t *testing.T) []*engine.Engine {
+// startCluster starts three servers that share the keys, as three copies of DIR/keys,
+// and returns them with the options to start each again.
+func startCluster(t *testing.T) ([]*engine.Engine, []engine.Options) {
 	t.Helper()
 	set, err := keys.Load(t.TempDir())
 	if err != nil {
@@ -24,18 +25,20 @@ func startCluster(t *testing.T) []*engine.Engine {
 		routes = append(routes, freeAddress(t))
 	}
 	var engines []*engine.Engine
+	var options []engine.Options
 	started := make(chan error, len(routes))
 	for i, route := range routes {
-		e, err := engine.New(engine.Options{
+		opts := engine.Options{
 			Config: fmt.Appendf(statuswire.DefaultNATSConfig(), "\nserver_name: n%d\ncluster { name: c, listen: %q, routes: [\"nats://%s\"] }\n",
 				i, route, strings.Join(routes, `", "nats://`)),
 			Listen: "127.0.0.1:0", StoreDir: t.TempDir(), Keys: set, Replicas: 3, ReadyTimeout: time.Minute,
-		})
+		}
+		e, err := engine.New(opts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { stop(t, e) })
-		engines = append(engines, e)
+		engines, options = append(engines, e), append(options, opts)
 		go func() { started <- e.Start(t.Context()) }() // ends with the answer
 	}
 	for range engines {
@@ -46,7 +49,7 @@ func startCluster(t *testing.T) []*engine.Engine {
 	if t.Failed() {
 		t.FailNow()
 	}
-	return engines
+	return engines, options
 }
 
 func freeAddress(t *testing.T) string {
@@ -60,7 +63,7 @@ func freeAddress(t *testing.T) string {
 }
 
 func TestThreeServersShareTheStreamsAndSealTheirCallouts(t *testing.T) {
-	engines := startCluster(t)
+	engines, options := startCluster(t)
 	for i, e := range engines {
 		if !e.SealsCallouts() {
 			t.Errorf("server %d sends callout requests in the open", i)
@@ -86,5 +89,21 @@ func TestThreeServersShareTheStreamsAndSealTheirCallouts(t *testing.T) {
 		if sequence > 20 {
 			t.Fatal("nothing is live on another server")
 		}
+	}
+	// Its statuses are safe from one server's lower limit too.
+	fill(t, engines[0], 5, "c2.engine")
+	stop(t, engines[2])
+	lower := options[2]
+	lower.Retention.MaxPerSubject = 4
+	if err := refused(t, lower); !strings.Contains(err.Error(), "max_per_subject 4: ") {
+		t.Error(err)
+	}
+	if n := stored(t, engines[0]).Subjects["status.c2.engine"]; n != 5 {
+		t.Errorf("after the refusal %d are left", n)
+	}
+	lower.AllowShrink = true
+	start(t, lower)
+	if n := stored(t, engines[0]).Subjects["status.c2.engine"]; n != 4 {
+		t.Errorf("with the flag %d are left", n)
 	}
 }

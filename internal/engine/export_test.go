@@ -43,3 +43,6 @@ func (e *Engine) Server() *server.Server { return e.srv }
 
 // ProxyHeader writes the header of a link.
 var ProxyHeader = proxyHeader
+
+// TooOld is the age limit's edge.
+var TooOld = tooOld

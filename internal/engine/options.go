@@ -27,6 +27,9 @@ type Options struct {
 	Keys *keys.Set
 	// Retention bounds what the stream STATUS keeps.
 	Retention Retention
+	// AllowShrink lets a lower limit of Retention drop statuses that are stored.
+	// Default: Start refuses with a *ShrinkError.
+	AllowShrink bool
 	// NativeWebSocket allows a websocket block in Config: the server's own
 	// listener, where the gateway's limits do not hold. Default: such a block is
 	// an error.

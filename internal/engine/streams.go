@@ -96,11 +96,18 @@ func (e *Engine) makeStreams(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	lost, err := e.checkRetention(ctx, js)
+	if err != nil {
+		return fmt.Errorf("the stream %s: %w", StreamStatus, err)
+	}
 	for _, s := range []jetstream.StreamConfig{statusStream(e.opts.Retention, e.opts.Replicas), auditStream(e.opts.Replicas)} {
 		err := retry(ctx, func(ctx context.Context) error { _, err := js.CreateOrUpdateStream(ctx, s); return err })
 		if err != nil {
 			return fmt.Errorf("cannot make the stream %s: %w", s.Name, err)
 		}
+	}
+	if err := e.logDropped(ctx, js, lost); err != nil {
+		return fmt.Errorf("the stream %s: %w", StreamStatus, err)
 	}
 	bucket := directoryBucket(e.opts.Replicas)
 	err = retry(ctx, func(ctx context.Context) error { _, err := js.CreateOrUpdateKeyValue(ctx, bucket); return err })
