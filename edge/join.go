@@ -27,7 +27,8 @@ type Welcome struct {
 // Snapshot is the last status of each category, all true at one sequence.
 type Snapshot struct {
 	// UpToSequence: every status that is newer than the snapshot has a greater
-	// Nats-Sequence. 0 when nothing is stored.
+	// Nats-Sequence. It is the stream's last one, also when the conversation has
+	// no status yet.
 	UpToSequence uint64 `json:"up_to_seq"`
 	// Statuses are in the order of their sequences.
 	Statuses []StoredStatus `json:"statuses"`

@@ -62,6 +62,22 @@ func (p Priority) Known() bool {
 	return false
 }
 
+// AtLeast reports whether p is as urgent as least, or more. What is no known
+// priority counts as normal.
+func (p Priority) AtLeast(least Priority) bool { return p.rank() >= least.rank() }
+
+func (p Priority) rank() int {
+	switch p {
+	case PriorityLow:
+		return 0
+	case PriorityHigh:
+		return 2
+	case PriorityUrgent:
+		return 3
+	}
+	return 1
+}
+
 // UnmarshalJSON decodes a stored status. Unlike encoding/json it tells the
 // field "text" from one named "Text", as every other client does.
 func (m *Message) UnmarshalJSON(data []byte) error {

@@ -63,6 +63,7 @@ var uses = map[string]struct{ publish, subscribe []use }{
 		publish: []use{
 			{"$JS.API.DIRECT.GET.STATUS", "$JS.API.DIRECT.GET.STATUS"},
 			{"$JS.API.DIRECT.GET.STATUS.>", "$JS.API.DIRECT.GET.STATUS.status.c1.engine"},
+			{"$JS.API.STREAM.INFO.STATUS", "$JS.API.STREAM.INFO.STATUS"},
 		},
 		subscribe: []use{
 			{"status.*.*", "ingest.c1.engine"}, // stored and republished
@@ -85,6 +86,7 @@ var uses = map[string]struct{ publish, subscribe []use }{
 		publish: []use{
 			{"$JS.API.DIRECT.GET.STATUS", "$JS.API.DIRECT.GET.STATUS"},
 			{"$JS.API.DIRECT.GET.STATUS.>", "$JS.API.DIRECT.GET.STATUS.status.c1.engine"},
+			{"$JS.API.STREAM.INFO.STATUS", "$JS.API.STREAM.INFO.STATUS"},
 		},
 		subscribe: []use{
 			{"edge.*.*", "edge.c1.join"},
@@ -370,7 +372,7 @@ func TestNATSConfDeniesEachUserWhatIsOthers(t *testing.T) {
 			subscribe: []string{">", "status.*.*", "edge.*.*.*", "_INBOX.>", "_INBOX_edge.>"},
 		},
 		"FANOUT_KEY": {
-			publish:   []string{"status.c1.engine", "ingest.c1.engine", "edge.c1.join.alice", "presence.c1", "$JS.API.DIRECT.GET.AUDIT", "$JS.API.DIRECT.GET.KV_directory", "$JS.API.CONSUMER.CREATE.STATUS"},
+			publish:   []string{"status.c1.engine", "ingest.c1.engine", "edge.c1.join.alice", "presence.c1", "$JS.API.DIRECT.GET.AUDIT", "$JS.API.DIRECT.GET.KV_directory", "$JS.API.STREAM.INFO.AUDIT", "$JS.API.CONSUMER.CREATE.STATUS"},
 			subscribe: []string{">", "submit.*.*", "_INBOX.>", "audit.>"},
 		},
 		"BROADCASTER_KEY": {
@@ -378,7 +380,7 @@ func TestNATSConfDeniesEachUserWhatIsOthers(t *testing.T) {
 			subscribe: []string{">", "status.*.*", "ingest.*.*", "_INBOX.>", "edge.*.*"},
 		},
 		"EDGE_KEY": {
-			publish:   []string{"status.c1.engine", "ingest.c1.engine", "edge.c1.join.alice", "_INBOX_gateway.abc.1", "$JS.API.DIRECT.GET.AUDIT", "$JS.API.STREAM.PURGE.STATUS"},
+			publish:   []string{"status.c1.engine", "ingest.c1.engine", "edge.c1.join.alice", "_INBOX_gateway.abc.1", "$JS.API.DIRECT.GET.AUDIT", "$JS.API.STREAM.INFO.AUDIT", "$JS.API.STREAM.PURGE.STATUS"},
 			subscribe: []string{">", "status.*.*", "admin.>", "_INBOX.>", "_INBOX_gateway.>"},
 		},
 		"ADMIN_KEY": {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -21,12 +22,14 @@ const maxSubjects = 1024
 
 // request is a direct get as ADR-31 and nats-server 2.15.2 have it.
 type request struct {
-	Seq       uint64   `json:"seq,omitempty"`
-	NextFor   string   `json:"next_by_subj,omitempty"`
-	MultiLast []string `json:"multi_last,omitempty"`
-	UpToSeq   uint64   `json:"up_to_seq,omitempty"`
-	Batch     int      `json:"batch,omitempty"`
-	MaxBytes  int      `json:"max_bytes,omitempty"`
+	Seq       uint64     `json:"seq,omitempty"`
+	NextFor   string     `json:"next_by_subj,omitempty"`
+	LastFor   string     `json:"last_by_subj,omitempty"`
+	MultiLast []string   `json:"multi_last,omitempty"`
+	UpToSeq   uint64     `json:"up_to_seq,omitempty"`
+	StartTime *time.Time `json:"start_time,omitempty"`
+	Batch     int        `json:"batch,omitempty"`
+	MaxBytes  int        `json:"max_bytes,omitempty"`
 }
 
 // page is what one request brought.
@@ -38,33 +41,71 @@ type page struct {
 
 // get asks once and reads until the server says that it is done.
 func (r *Reader) get(ctx context.Context, req request) (page, error) {
-	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
-	defer cancel()
-	req.MaxBytes = maxBatchBytes
+	if req.MaxBytes == 0 {
+		req.MaxBytes = maxBatchBytes
+	}
+	from, room, multi := r.questions, req.Batch, len(req.MultiLast) > 0
+	if multi {
+		room = maxSubjects
+	} else {
+		from = r.batches
+	}
+	var p page
+	err := r.ask(ctx, from, req, room+1, func(ctx context.Context, answers <-chan *nats.Msg) (err error) {
+		p, err = collect(ctx, answers, multi)
+		return err
+	})
+	return p, err
+}
+
+// one asks for a single message; false when there is none.
+func (r *Reader) one(ctx context.Context, req request) (m Message, found bool, err error) {
+	err = r.ask(ctx, r.questions, req, 1, func(ctx context.Context, answers <-chan *nats.Msg) error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case answer := <-answers:
+			if isLastWord(answer) {
+				return new(page).finish(answer.Header, true)
+			}
+			var err error
+			m, err = decode(answer)
+			found = err == nil
+			return err
+		}
+	})
+	return m, found, err
+}
+
+// ask sends a request over one of the pool's connections and has read take the
+// answers, at most room of them.
+func (r *Reader) ask(ctx context.Context, from pool, req request, room int, read func(context.Context, <-chan *nats.Msg) error) error {
 	body, err := json.Marshal(req)
 	if err != nil {
-		return page{}, fmt.Errorf("read history: %w", err)
+		return fmt.Errorf("read history: %w", err)
 	}
-	// A channel of our own: SubscribeSync makes one of half a megabyte.
-	room := req.Batch
-	if len(req.MultiLast) > 0 {
-		room = maxSubjects
-	}
-	answers := make(chan *nats.Msg, room+1)
-	inbox := r.nc.NewInbox()
-	sub, err := r.nc.ChanSubscribe(inbox, answers)
+	nc, err := from.take(ctx)
 	if err != nil {
-		return page{}, fmt.Errorf("read history: %w", err)
+		return fmt.Errorf("read history: %w", err)
+	}
+	defer from.give(nc)
+	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
+	defer cancel()
+	// A channel of our own: SubscribeSync makes one of half a megabyte.
+	answers := make(chan *nats.Msg, room)
+	inbox := nc.NewInbox()
+	sub, err := nc.ChanSubscribe(inbox, answers)
+	if err != nil {
+		return fmt.Errorf("read history: %w", err)
 	}
 	defer sub.Unsubscribe()
-	if err := r.nc.PublishRequest(directGet, inbox, body); err != nil {
-		return page{}, fmt.Errorf("read history: %w", err)
+	if err := nc.PublishRequest(directGet, inbox, body); err != nil {
+		return fmt.Errorf("read history: %w", err)
 	}
-	p, err := collect(ctx, answers, len(req.MultiLast) > 0)
-	if err != nil {
-		return page{}, fmt.Errorf("read history: %w", err)
+	if err := read(ctx, answers); err != nil {
+		return fmt.Errorf("read history: %w", err)
 	}
-	return p, nil
+	return nil
 }
 
 // collect reads messages up to the server's last word. For multi_last "404
@@ -78,7 +119,7 @@ func collect(ctx context.Context, answers <-chan *nats.Msg, multi bool) (page, e
 			return page{}, ctx.Err()
 		case m = <-answers:
 		}
-		if code := m.Header.Get(headerStatus); code != "" && len(m.Data) == 0 && last(m.Header, headerSequence) == "" {
+		if isLastWord(m) {
 			empty := len(p.messages) == 0 && (!multi || m.Header.Get(headerDescription) == "No Results")
 			return p, p.finish(m.Header, empty)
 		}
@@ -88,6 +129,11 @@ func collect(ctx context.Context, answers <-chan *nats.Msg, multi bool) (page, e
 		}
 		p.messages = append(p.messages, msg)
 	}
+}
+
+// isLastWord is true for what is no message of the stream.
+func isLastWord(m *nats.Msg) bool {
+	return m.Header.Get(headerStatus) != "" && len(m.Data) == 0 && last(m.Header, headerSequence) == ""
 }
 
 // finish reads the server's last word: 204 when all is sent, 404 when nothing

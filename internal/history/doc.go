@@ -1,6 +1,7 @@
 // Package history reads stored statuses out of the stream STATUS: the snapshot
 // that a join answers, the messages that a subscriber missed, the newest
-// sequence of each subject.
+// sequence of each subject, and whole replays from a place in the stream, with
+// what retention has dropped.
 //
 // It uses direct get (ADR-31) and makes no JetStream consumer: a read leaves
 // nothing behind on the server. The edge and the fan-out are its callers; who
@@ -10,6 +11,10 @@
 //	        │  one request: multi_last, or next_by_subj with a batch
 //	        ▼
 //	$JS.API.DIRECT.GET.STATUS ── message ── message ── 204 EOB ──▶ one inbox
+//
+//	replay: what is new? (multi_last) ──▶ batch ──▶ what is gone? (STREAM.INFO) ──┐
+//	                                        ▲                                      │
+//	                                        └────────────── until the tail ◀───────┘
 //
 // A batch get holds the stream's lock against writers while it runs (seen on
 // nats-server 2.15.2), so no request asks for more than MaxBatch messages or

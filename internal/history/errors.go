@@ -15,6 +15,9 @@ var (
 	// ErrNotRead: the server found a message and could not load it, for
 	// instance because retention dropped it at that moment. Try again.
 	ErrNotRead = errors.New("a stored status could not be read: try again")
+	// ErrAheadOfStream: the place is above the stream's last sequence. The
+	// stream was made anew, or the place never was true: begin from nothing.
+	ErrAheadOfStream = errors.New("the position is above the stream's last sequence: begin from nothing")
 	// ErrBadAnswer: the answer is not what ADR-31 describes.
 	ErrBadAnswer = errors.New("the stream's answer makes no sense")
 )

@@ -18,6 +18,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // needs no more of the engine than the stream.
 func startServer(tb testing.TB) *nats.Conn {
 	tb.Helper()
+	nc, _ := startServerOf(tb)
+	return nc
+}
+
+func startServerOf(tb testing.TB) (*nats.Conn, *server.Server) {
+	tb.Helper()
 	s, err := server.NewServer(&server.Options{
 		JetStream: true, StoreDir: tb.TempDir(), DontListen: true, NoSigs: true,
 		NoLog: true, MaxPending: 8 << 20,
@@ -30,6 +36,11 @@ func startServer(tb testing.TB) *nats.Conn {
 	if !s.ReadyForConnections(10 * time.Second) {
 		tb.Fatal("server is not ready")
 	}
+	return connectTo(tb, s), s
+}
+
+func connectTo(tb testing.TB, s *server.Server) *nats.Conn {
+	tb.Helper()
 	nc, err := nats.Connect("", nats.InProcessServer(s))
 	if err != nil {
 		tb.Fatal(err)

@@ -2,38 +2,45 @@ package history
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/statuswire/statuswire/internal/natsproto"
 	"github.com/statuswire/statuswire/status"
 )
 
 const (
-	// MaxBatch is how many messages one call of After returns at most.
+	// MaxBatch is how many messages one call of After or Replay.Next returns at most.
 	MaxBatch = 200
-	// DefaultTimeout bounds each request to the stream, in addition to the
-	// caller's context.
+	// DefaultTimeout bounds each request to the stream, from when it is sent and
+	// in addition to the caller's context.
 	DefaultTimeout = 5 * time.Second
 )
 
-// Reader reads the stream STATUS over one connection, which must be allowed to
-// publish $JS.API.DIRECT.GET.STATUS and to subscribe to its own inbox. The
-// server runs a read in the read loop of that connection, so a busy reader
-// deserves one of its own. Safe for concurrent use.
+// Reader reads the stream STATUS over a small pool of connections, which it
+// uses in turn: one batch and a few small reads at a time on each. Others wait,
+// first come, first served. Safe for concurrent use.
 type Reader struct {
-	nc *nats.Conn
+	batches   pool
+	questions pool // multi_last, STREAM.INFO, single messages
 }
 
-// NewReader returns a reader over nc. It starts nothing and has nothing to stop.
-func NewReader(nc *nats.Conn) *Reader { return &Reader{nc: nc} }
+// NewReader returns a reader over one connection or more. Each must be allowed
+// to publish $JS.API.DIRECT.GET.STATUS and $JS.API.STREAM.INFO.STATUS and to
+// subscribe to its own inbox. The server runs a read in the read loop of the
+// connection, so they should carry nothing that must not wait. NewReader starts
+// nothing and has nothing to stop.
+func NewReader(conns ...*nats.Conn) *Reader {
+	return &Reader{batches: newPool(1, conns), questions: newPool(questionsPerConn, conns)}
+}
 
 // Snapshot is the last status of each category of a conversation, all true at
 // one sequence.
 type Snapshot struct {
-	// UpToSequence is the sequence that the snapshot is true for: whatever is
-	// not in it and matters has a greater one. It is 0 when the conversation
-	// has no stored status.
+	// UpToSequence is the stream's last sequence when the snapshot was read:
+	// whatever is not in it and matters has a greater one.
 	UpToSequence uint64
 	// Messages are in the order of their sequences, one for each subject.
 	Messages []Message
@@ -41,14 +48,14 @@ type Snapshot struct {
 
 // Snapshot reads the last status of each category of a conversation.
 func (r *Reader) Snapshot(ctx context.Context, c status.ConversationID) (Snapshot, error) {
-	return r.lastOfEach(ctx, status.ConversationSubjects(c))
+	return r.newest(ctx, []string{status.ConversationSubjects(c)}, 0)
 }
 
 // LastSequences returns the sequence of the newest stored message for each
 // literal subject that matches subject, a literal or a wildcard. It is
 // ErrTooManySubjects for more than 1024 of them.
 func (r *Reader) LastSequences(ctx context.Context, subject string) (map[string]uint64, error) {
-	s, err := r.lastOfEach(ctx, subject)
+	s, err := r.lastOfEach(ctx, []string{subject}, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -59,12 +66,14 @@ func (r *Reader) LastSequences(ctx context.Context, subject string) (map[string]
 	return sequences, nil
 }
 
-// lastOfEach asks multi_last, which returns whole messages: no_hdr is ignored
+// lastOfEach asks multi_last for the last message of each subject, of those
+// whose last one is not below from. It returns whole messages: no_hdr is ignored
 // there (nats-server 2.15.2) and would hide the sequence. Large answers take
 // several pages; the first fixes the sequence that all are read at.
-func (r *Reader) lastOfEach(ctx context.Context, subject string) (Snapshot, error) {
+// UpToSequence is 0 when nothing at all is stored on the subjects.
+func (r *Reader) lastOfEach(ctx context.Context, subjects []string, from uint64) (Snapshot, error) {
 	var s Snapshot
-	req := request{MultiLast: []string{subject}}
+	req := request{MultiLast: subjects, Seq: from}
 	for {
 		p, err := r.get(ctx, req)
 		if err != nil {
@@ -82,12 +91,67 @@ func (r *Reader) lastOfEach(ctx context.Context, subject string) (Snapshot, erro
 	}
 }
 
+// newest is lastOfEach with an UpToSequence in any case.
+//
+// The server says up to where a multi_last is true only when it finds
+// something stored on the subjects, and any other way to ask would be a second
+// request, perhaps to another server that has stored more. So, when it finds
+// nothing, the same is asked with a witness: the subject of some stored message.
+func (r *Reader) newest(ctx context.Context, subjects []string, from uint64) (Snapshot, error) {
+	s, err := r.lastOfEach(ctx, subjects, from)
+	if err != nil || s.UpToSequence > 0 {
+		return s, err
+	}
+	for range newestTries {
+		witness, found, err := r.anyMessage(ctx)
+		if err != nil {
+			return Snapshot{}, err
+		}
+		if !found {
+			kept, err := r.retained(ctx, subjects[0])
+			if err != nil {
+				return Snapshot{}, err
+			}
+			if kept.messages == 0 { // nothing up to the last one can be had any more
+				return Snapshot{UpToSequence: kept.last}, nil
+			}
+			continue // it was stored, or dropped, in between
+		}
+		s, err := r.lastOfEach(ctx, append(slices.Clone(subjects), witness.Subject), from)
+		if err != nil {
+			return Snapshot{}, err
+		}
+		if s.UpToSequence > 0 {
+			s.Messages = slices.DeleteFunc(s.Messages, func(m Message) bool { return !matches(subjects, m.Subject) })
+			return s, nil
+		}
+	}
+	return Snapshot{}, ErrNotRead
+}
+
+// newestTries is how often newest looks for a witness: each one may be dropped
+// before it is asked with.
+const newestTries = 3
+
+// anyMessage returns the newest message of the stream, or, if that one was
+// deleted, the oldest.
+func (r *Reader) anyMessage(ctx context.Context) (m Message, found bool, err error) {
+	if m, found, err = r.one(ctx, request{LastFor: ">"}); found || err != nil {
+		return m, found, err
+	}
+	return r.one(ctx, request{Seq: 1, NextFor: ">"})
+}
+
+func matches(patterns []string, subject string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return natsproto.Matches(p, subject) })
+}
+
 // After returns the stored messages of subject, a literal or a wildcard, with
 // after < sequence ≤ upTo, oldest first. It returns at most max of them and
 // never more than MaxBatch; fewer when they are large. more says that others
 // may follow: ask again after the last one's sequence. What retention has
 // dropped is left out without a word; a caller who must know compares
-// sequences.
+// sequences, or uses Replay.
 func (r *Reader) After(ctx context.Context, subject string, after, upTo uint64, max int) (messages []Message, more bool, err error) {
 	if upTo <= after || max <= 0 {
 		return nil, false, nil

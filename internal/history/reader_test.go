@@ -48,15 +48,26 @@ func TestSnapshotIsTheLastStatusOfEachCategoryInOrder(t *testing.T) {
 	}
 }
 
-func TestSnapshotOfAnEmptyConversation(t *testing.T) {
-	nc, _ := startStream(t)
-	for _, subjects := range [][]string{nil, {"status.other.engine"}} {
-		store(t, nc, subjects...)
+func TestSnapshotOfAnEmptyConversationIsTrueUpToTheStreamsLast(t *testing.T) {
+	nc, st := startStream(t)
+	want := func(when string, upTo uint64) {
+		t.Helper()
 		s, err := history.NewReader(nc).Snapshot(t.Context(), "c1")
-		if err != nil || s.UpToSequence != 0 || len(s.Messages) != 0 {
-			t.Errorf("after storing %v: snapshot = %+v, %v; want an empty one", subjects, s, err)
+		if err != nil || s.UpToSequence != upTo || len(s.Messages) != 0 {
+			t.Errorf("%s: snapshot = %+v, %v; want an empty one up to %d", when, s, err, upTo)
 		}
 	}
+	want("nothing is stored", 0)
+	store(t, nc, "status.other.engine", "status.other.tool", "status.another.engine")
+	want("others have statuses", 3)
+	if err := st.DeleteMsg(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	want("the newest of them is deleted", 3)
+	if err := st.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want("all are gone", 3)
 }
 
 func TestSnapshotLargerThanOneAnswerIsTrueAtOneSequence(t *testing.T) {

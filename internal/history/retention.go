@@ -1,0 +1,94 @@
+package history
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// streamInfo is the subject on which the stream STATUS tells about itself.
+const streamInfo = "$JS.API.STREAM.INFO.STATUS"
+
+// retained is what the stream holds at one moment.
+type retained struct {
+	messages      uint64
+	first         uint64 // one above last when there is no message
+	firstTime     time.Time
+	last          uint64
+	lastTime      time.Time
+	maxPerSubject int64             // ≤ 0: no limit
+	counts        map[string]uint64 // messages of each subject asked for
+}
+
+// infoAnswer is what is read of a STREAM.INFO answer.
+type infoAnswer struct {
+	Error *struct {
+		Description string `json:"description"`
+	} `json:"error"`
+	Config struct {
+		MaxPerSubject int64 `json:"max_msgs_per_subject"`
+	} `json:"config"`
+	State struct {
+		Messages  uint64            `json:"messages"`
+		FirstSeq  uint64            `json:"first_seq"`
+		FirstTime time.Time         `json:"first_ts"`
+		LastSeq   uint64            `json:"last_seq"`
+		LastTime  time.Time         `json:"last_ts"`
+		Subjects  map[string]uint64 `json:"subjects"`
+	} `json:"state"`
+}
+
+// retained asks what is stored, with the counts of the subjects that match.
+func (r *Reader) retained(ctx context.Context, subjects string) (retained, error) {
+	body, err := json.Marshal(map[string]string{"subjects_filter": subjects})
+	if err != nil {
+		return retained{}, fmt.Errorf("read the stream's state: %w", err)
+	}
+	nc, err := r.questions.take(ctx)
+	if err != nil {
+		return retained{}, fmt.Errorf("read the stream's state: %w", err)
+	}
+	defer r.questions.give(nc)
+	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
+	defer cancel()
+	m, err := nc.RequestWithContext(ctx, streamInfo, body)
+	if errors.Is(err, nats.ErrNoResponders) {
+		err = ErrUnavailable
+	}
+	if err != nil {
+		return retained{}, fmt.Errorf("read the stream's state: %w", err)
+	}
+	var a infoAnswer
+	if err := json.Unmarshal(m.Data, &a); err != nil {
+		return retained{}, fmt.Errorf("read the stream's state: %w: %v", ErrBadAnswer, err)
+	}
+	if a.Error != nil {
+		return retained{}, fmt.Errorf("read the stream's state: %w: %s", ErrUnavailable, a.Error.Description)
+	}
+	return retained{
+		messages: a.State.Messages,
+		first:    max(a.State.FirstSeq, 1), firstTime: a.State.FirstTime,
+		last: a.State.LastSeq, lastTime: a.State.LastTime,
+		maxPerSubject: a.Config.MaxPerSubject,
+		counts:        a.State.Subjects,
+	}, nil
+}
+
+// droppedBefore is up to when what was dropped from the stream's beginning was
+// stored, at the latest.
+func (s retained) droppedBefore() time.Time {
+	if s.messages == 0 {
+		return s.lastTime
+	}
+	return s.firstTime
+}
+
+// full is true when the subject holds as many messages as it may: the oldest
+// make room for new ones.
+func (s retained) full(subject string) bool {
+	return s.maxPerSubject > 0 && s.counts[subject] >= uint64(s.maxPerSubject)
+}

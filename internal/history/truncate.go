@@ -1,0 +1,90 @@
+package history
+
+import "context"
+
+// lost is what retention has dropped of what a replay wants.
+type lost struct {
+	// begin is not 0 when the stream begins too late for one of the subjects:
+	// its first sequence.
+	begin uint64
+	// subjects holds the oldest message of each subject that the limit per
+	// subject has cut.
+	subjects map[string]uint64
+}
+
+// first is the first sequence that could still be had; 0 when nothing is lost.
+func (l lost) first() uint64 {
+	first := l.begin
+	for _, oldest := range l.subjects {
+		if first == 0 || oldest < first {
+			first = oldest
+		}
+	}
+	return first
+}
+
+// skip moves the place behind what is lost, so that it is reported once.
+func (p *Replay) skip(l lost) {
+	if l.begin > 0 {
+		p.after = max(p.after, l.begin-1)
+	}
+	for subject, oldest := range l.subjects {
+		p.seen[subject] = max(p.seen[subject], oldest-1)
+	}
+}
+
+// lost compares the place with what the stream holds after read was read. What
+// is in read was there then, even if it is dropped by now.
+func (p *Replay) lost(ctx context.Context, read []Message) (lost, error) {
+	kept, err := p.r.retained(ctx, p.filter.all)
+	if err != nil {
+		return lost{}, err
+	}
+	// The answers may come from two servers, each with its own last message.
+	if p.highest() > max(kept.last, p.pass.upTo) {
+		return lost{}, ErrAheadOfStream
+	}
+	first, dropped := kept.first, kept.droppedBefore()
+	if len(read) > 0 && read[0].Sequence < first {
+		first, dropped = read[0].Sequence, read[0].Time
+	}
+	var l lost
+	// What was dropped before Since was not wanted.
+	if p.lowest()+1 < first && !p.filter.since.After(dropped) {
+		l.begin = first
+	}
+	oldest := map[string]Message{}
+	for _, m := range read {
+		if _, ok := oldest[m.Subject]; !ok {
+			oldest[m.Subject] = m
+		}
+	}
+	for subject, newest := range p.pass.news {
+		if newest <= p.known(subject) || !kept.full(subject) {
+			continue
+		}
+		m, found, err := p.r.one(ctx, request{Seq: 1, NextFor: subject})
+		if err != nil {
+			return lost{}, err
+		}
+		if was, ok := oldest[subject]; ok && (!found || was.Sequence < m.Sequence) {
+			m, found = was, true
+		}
+		if found && m.Sequence > max(p.known(subject)+1, l.begin) && !p.filter.since.After(m.Time) {
+			if l.subjects == nil {
+				l.subjects = map[string]uint64{}
+			}
+			l.subjects[subject] = m.Sequence
+		}
+	}
+	return l, nil
+}
+
+// highest is the highest position of the place.
+func (p *Replay) highest() uint64 {
+	highest := p.after
+	for _, position := range p.seen {
+		highest = max(highest, position)
+	}
+	return highest
+}
