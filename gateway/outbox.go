@@ -42,6 +42,8 @@ type outbox struct {
 	maxBytes int
 	stall    time.Duration // longest time that one write of the queue may take
 	overflow func()        // called once when the queue would exceed maxBytes
+
+	pace *pace // nil until somebody replays; guarded by mu
 }
 
 func newOutbox(conn net.Conn, maxBytes int, stall time.Duration, overflow func()) *outbox {
@@ -196,6 +198,7 @@ func (o *outbox) drain() {
 
 		o.mu.Lock()
 		o.queued -= size
+		o.easedLocked()
 		if err != nil {
 			o.closed, o.writing, o.queue = true, false, nil
 			o.finishLocked()

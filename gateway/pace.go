@@ -1,0 +1,118 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// pace keeps replays from filling a browser's queue faster than it reads. An
+// outbox has none until somebody replays. Guarded by outbox.mu, except turn.
+type pace struct {
+	turn  chan struct{}     // holds a value while one waits for room; others wait for that
+	let   map[any]time.Time // who was let send a batch, and when that must have come
+	eased chan struct{}     // closed when there may be room; nil when nobody waits
+}
+
+const (
+	// replayBatchBytes is what a batch of a replay is taken for: history's batches
+	// end at 128 KiB.
+	replayBatchBytes = 128 << 10
+	// replayBatchWait is how long room is kept for a batch.
+	replayBatchWait = 50 * time.Millisecond
+)
+
+// ready returns once who may send its next batch of old messages: when the queue
+// is at most a quarter full, counting the batches that others were let send and
+// that have not come yet. Otherwise several replays would all see the same room.
+// It fails when the socket is gone or the context ends. Whoever asks again has
+// sent its last batch.
+func (o *outbox) ready(ctx context.Context, who any) error {
+	p := o.paceFor(who)
+	select {
+	case p.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-p.turn }()
+	for {
+		eased, wait, err := o.let(who)
+		if err != nil || eased == nil {
+			return err
+		}
+		again := time.NewTimer(wait)
+		select {
+		case <-eased:
+		case <-again.C:
+		case <-o.finished:
+		case <-ctx.Done():
+		}
+		again.Stop()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// paceFor returns the outbox's pace; who has sent what it was let send.
+func (o *outbox) paceFor(who any) *pace {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.pace == nil {
+		o.pace = &pace{turn: make(chan struct{}, 1), let: map[any]time.Time{}}
+	}
+	o.settleLocked(who)
+	return o.pace
+}
+
+// settle gives back the room that was kept for who.
+func (o *outbox) settle(who any) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.pace != nil {
+		o.settleLocked(who)
+	}
+}
+
+func (o *outbox) settleLocked(who any) {
+	delete(o.pace.let, who)
+	o.easedLocked()
+}
+
+// let keeps room for a batch of who, or returns a channel that closes when there
+// may be room, and after which time to look in any case.
+func (o *outbox) let(who any) (<-chan struct{}, time.Duration, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return nil, 0, net.ErrClosed
+	}
+	now := time.Now()
+	wait := o.stall
+	for other, until := range o.pace.let {
+		if left := until.Sub(now); left > 0 {
+			wait = min(wait, left)
+		} else {
+			delete(o.pace.let, other)
+		}
+	}
+	if o.queued+len(o.pace.let)*replayBatchBytes <= o.maxBytes/4 {
+		o.pace.let[who] = now.Add(replayBatchWait)
+		return nil, 0, nil
+	}
+	if o.pace.eased == nil {
+		o.pace.eased = make(chan struct{})
+	}
+	return o.pace.eased, wait, nil
+}
+
+// easedLocked wakes who waits for room; mu is held.
+func (o *outbox) easedLocked() {
+	if o.pace != nil && o.pace.eased != nil {
+		close(o.pace.eased)
+		o.pace.eased = nil
+	}
+}
+
+// Ready implements fanout.Pacer.
+func (sub *localSub) Ready(ctx context.Context) error { return sub.out.ready(ctx, sub) }
