@@ -38,6 +38,9 @@ const (
 	DefaultDrainTimeout = 10 * time.Second
 )
 
+// replayConns is how many connections read the stream for browsers that come back.
+const replayConns = 2
+
 // Errors of the life cycle.
 var (
 	ErrStarted = errors.New("started already: make a new app")
@@ -259,7 +262,14 @@ func (a *App) startFanout(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.fanout = fanout.New(live, repair{history.NewReader(reads)}, fanout.Options{Logger: a.log, OnDelivered: a.onDelivered})
+	var replays [replayConns]*nats.Conn
+	for i := range replays {
+		if replays[i], err = a.connect(engine.PartFanout); err != nil {
+			return err
+		}
+	}
+	read := repair{history.NewReader(reads), history.NewReader(replays[:]...)}
+	a.fanout = fanout.New(live, read, fanout.Options{Logger: a.log, OnDelivered: a.onDelivered})
 	if err := a.fanout.Start(ctx); err != nil {
 		return err
 	}

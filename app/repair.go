@@ -11,19 +11,51 @@ import (
 	"github.com/statuswire/statuswire/status"
 )
 
-// repair lets the fan-out read the stream.
-type repair struct{ *history.Reader }
+// repair lets the fan-out read the stream. Replays, which wait for their turn when
+// many browsers come back at once, have a reader of their own: the others must not
+// wait behind them.
+type repair struct {
+	*history.Reader
+	replays *history.Reader
+}
 
 func (r repair) After(ctx context.Context, subject string, after, upTo uint64, limit int) ([]fanout.Stored, bool, error) {
 	messages, more, err := r.Reader.After(ctx, subject, after, upTo, limit)
 	if err != nil {
 		return nil, false, err
 	}
-	batch := make([]fanout.Stored, len(messages))
-	for i, m := range messages {
-		batch[i] = fanout.Stored{Subject: m.Subject, Sequence: m.Sequence, Header: m.Header, Data: m.Data}
+	return stored(messages), more, nil
+}
+
+func (r repair) Replay(subject string, place fanout.Place) fanout.Replay {
+	q := history.Query{Place: history.Place(place)}
+	q.Conversation, _ = status.ConversationOf(subject)
+	if _, category, err := status.ParseSubject(subject); err == nil {
+		q.Categories = []status.Category{category}
 	}
-	return batch, more, nil
+	return replay{r.replays.Replay(q)}
+}
+
+// replay is a replay of one conversation, or of one of its categories.
+type replay struct{ *history.Replay }
+
+func (r replay) Next(ctx context.Context) (fanout.Piece, error) {
+	b, err := r.Replay.Next(ctx, history.MaxBatch)
+	switch {
+	case errors.Is(err, history.ErrAheadOfStream):
+		return fanout.Piece{}, fanout.ErrAheadOfStream
+	case err != nil:
+		return fanout.Piece{}, err
+	}
+	return fanout.Piece{Statuses: stored(b.Messages), UpTo: b.UpTo, Truncated: b.Truncated, Done: b.Done}, nil
+}
+
+func stored(messages []history.Message) []fanout.Stored {
+	all := make([]fanout.Stored, len(messages))
+	for i, m := range messages {
+		all[i] = fanout.Stored{Subject: m.Subject, Sequence: m.Sequence, Header: m.Header, Data: m.Data}
+	}
+	return all
 }
 
 // access lets the gateway ask who may see a conversation.

@@ -24,6 +24,10 @@ const (
 	HeaderID       = "Status-Id"
 )
 
+// HeaderTruncated stands on the first status behind a gap that retention has made:
+// its value is the first stream sequence that could be had.
+const HeaderTruncated = "Status-Truncated"
+
 // NormalizeHeader checks the headers that came with a status and returns those
 // to store, nil for none. Publishers may use Nats-Msg-Id, traceparent,
 // tracestate and names of their own. Every other Nats-* header means something

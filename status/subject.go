@@ -95,6 +95,13 @@ func ConversationOf(subject string) (ConversationID, bool) {
 	return c, err == nil
 }
 
+// CarriesStatuses reports whether statuses can come on a subject that somebody
+// subscribes to, a literal or a wildcard.
+func CarriesStatuses(subject string) bool {
+	root, _, _ := strings.Cut(subject, ".")
+	return root == subjectRoot || root == "*" || root == ">"
+}
+
 // IsReserved reports whether the subject belongs to Statuswire or to the NATS
 // server itself. Nobody may have an answer sent there: JetStream acknowledges to
 // whatever reply subject a publisher names, and an acknowledgement on ingest.…

@@ -50,7 +50,7 @@ func (f *Fanout) checkTopic(t *topic) {
 	<-t.opened
 	ctx, cancel := context.WithTimeout(f.ctx, f.opts.RepairTimeout)
 	defer cancel()
-	stored, err := f.repair.LastSequences(ctx, t.key.subject)
+	stored, upTo, err := f.repair.LastSequences(ctx, t.key.subject)
 	if err != nil {
 		if f.ctx.Err() == nil {
 			f.opts.Logger.Warn("cannot check a topic", "subject", t.key.subject, "error", err)
@@ -59,10 +59,15 @@ func (f *Fanout) checkTopic(t *topic) {
 	}
 	t.order.Lock()
 	defer t.order.Unlock()
+	behind := false
 	for subject, seq := range stored {
 		if t.at.behind(subject, seq) {
+			behind = true
 			t.waiting = append(t.waiting, probe(subject, seq))
 		}
+	}
+	if !behind && t.at.whole.Load() {
+		t.at.known(upTo)
 	}
 	if len(t.waiting) == 0 || t.mending {
 		return

@@ -12,6 +12,10 @@
 // subject and either delivers it, drops it as a double, or finds a hole. While a
 // hole is mended, what arrives for that topic waits; other topics go on.
 //
+// Who was here before begins at a Place instead of at what is live: a catchUp
+// reads the stream for that one subscription, holds back what comes live
+// meanwhile, and steps aside when its receiver is where the topic is.
+//
 // A status that was stored and never came, with none behind it that would show
 // the hole, is found by asking the stream from time to time (check.go).
 //

@@ -29,3 +29,17 @@ func (f *Fanout) Deaf(subject string, do func()) error {
 	}
 	return f.nc.Flush()
 }
+
+// Live is true when the topic delivers to the receiver itself.
+func (s *Subscription) Live() bool { return s.catchUp.Load() == nil }
+
+// Following is true when the replay is over and what is live is still looked at.
+func (s *Subscription) Following() bool {
+	c := s.catchUp.Load()
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.phase == following
+}

@@ -23,25 +23,6 @@ type Receiver interface {
 	Ended(s *Subscription, reason string)
 }
 
-// Repair reads the STATUS stream where the live flow is not enough.
-type Repair interface {
-	// After returns the statuses on subject, literal or wildcard, with
-	// after < sequence ≤ upTo, in order, at most limit of them, and whether
-	// there are more.
-	After(ctx context.Context, subject string, after, upTo uint64, limit int) (batch []Stored, more bool, err error)
-	// LastSequences returns the newest sequence of each literal subject that
-	// matches subject.
-	LastSequences(ctx context.Context, subject string) (map[string]uint64, error)
-}
-
-// Stored is a status as the stream keeps it.
-type Stored struct {
-	Subject  string
-	Sequence uint64
-	Header   nats.Header
-	Data     []byte
-}
-
 // ErrStopped is returned by Subscribe after Stop.
 var ErrStopped = errors.New("the fan-out has stopped")
 
@@ -56,10 +37,18 @@ type Options struct {
 	// MaxWaiting is how many messages of one topic may wait while a hole is
 	// mended; further ones are found as a hole in their turn. Default 1024.
 	MaxWaiting int
+	// MaxHeld and MaxHeldBytes (of payload) bound what one subscription that
+	// catches up holds back. What exceeds them is thrown away and read from the
+	// stream in its turn. Default 256 messages and 256 KiB.
+	MaxHeld      int
+	MaxHeldBytes int
 	// RepairTimeout bounds one attempt at mending. Default 2 s.
 	RepairTimeout time.Duration
-	// RepairAttempts is how often a hole is tried before the topic's
-	// subscriptions are ended with an error. Default 5.
+	// ReplayTimeout bounds one attempt at reading on for a subscription that
+	// catches up, waiting for its turn included. Default 30 s.
+	ReplayTimeout time.Duration
+	// RepairAttempts is how often a hole or a replay is tried before the
+	// subscriptions that it is for are ended with an error. Default 5.
 	RepairAttempts int
 	// CheckEvery is how often each topic asks the stream whether something was
 	// stored that did not come. Default 30 s.
@@ -77,7 +66,10 @@ func DefaultOptions() Options {
 		Shards:         runtime.GOMAXPROCS(0),
 		ShardQueue:     8192,
 		MaxWaiting:     1024,
+		MaxHeld:        256,
+		MaxHeldBytes:   256 << 10,
 		RepairTimeout:  2 * time.Second,
+		ReplayTimeout:  30 * time.Second,
 		RepairAttempts: 5,
 		CheckEvery:     30 * time.Second,
 		Logger:         slog.New(slog.DiscardHandler),
@@ -90,7 +82,8 @@ type Stats struct {
 	Delivered uint64 // messages handed to a receiver
 	Doubles   uint64 // statuses dropped because they came before
 	Mended    uint64 // statuses fetched to mend a hole
-	Failed    uint64 // holes that could not be mended
+	Replayed  uint64 // statuses read from the stream for one subscription
+	Failed    uint64 // holes and replays that were given up
 }
 
 // Fanout is the fan-out of one process. Safe for concurrent use.
@@ -109,9 +102,9 @@ type Fanout struct {
 
 	ctx     context.Context // ends with Stop
 	cancel  context.CancelFunc
-	running sync.WaitGroup // shards and menders
+	running sync.WaitGroup // shards, checks, menders, and who catches up
 
-	delivered, doubles, mended, failed atomic.Uint64
+	delivered, doubles, mended, replayed, failed atomic.Uint64
 }
 
 // New makes a fan-out on the connection nc. It starts nothing.
@@ -125,6 +118,15 @@ func New(nc *nats.Conn, repair Repair, opts Options) *Fanout {
 	}
 	if opts.MaxWaiting <= 0 {
 		opts.MaxWaiting = d.MaxWaiting
+	}
+	if opts.MaxHeld <= 0 {
+		opts.MaxHeld = d.MaxHeld
+	}
+	if opts.MaxHeldBytes <= 0 {
+		opts.MaxHeldBytes = d.MaxHeldBytes
+	}
+	if opts.ReplayTimeout <= 0 {
+		opts.ReplayTimeout = d.ReplayTimeout
 	}
 	if opts.RepairTimeout <= 0 {
 		opts.RepairTimeout = d.RepairTimeout
@@ -182,9 +184,18 @@ func (f *Fanout) Stop(ctx context.Context) error {
 // upstream interest is certain after the next Flush.
 func (f *Fanout) Subscribe(ctx context.Context, subject, queue, sid string, r Receiver) (*Subscription, error) {
 	s := &Subscription{Subject: subject, Queue: queue, SID: sid, receiver: r}
-	t, created, err := f.topic(topicKey{subject, queue})
-	if err != nil {
+	if err := f.join(ctx, s); err != nil {
 		return nil, err
+	}
+	s.topic.add(s)
+	return s, nil
+}
+
+// join finds or opens the topic of s and counts it in.
+func (f *Fanout) join(ctx context.Context, s *Subscription) error {
+	t, created, err := f.topic(topicKey{s.Subject, s.Queue})
+	if err != nil {
+		return err
 	}
 	if created {
 		f.open(ctx, t)
@@ -193,15 +204,51 @@ func (f *Fanout) Subscribe(ctx context.Context, subject, queue, sid string, r Re
 	case <-t.opened:
 	case <-ctx.Done():
 		f.leave(t)
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 	if t.openErr != nil {
 		f.leave(t)
-		return nil, t.openErr
+		return t.openErr
 	}
 	s.topic = t
-	t.add(s)
+	return nil
+}
+
+// SubscribeAfter is Subscribe, in no queue group, for one who was here before:
+// first it gets what the stream has on subject after place, in order, then what is
+// live, without a gap and nothing that place names. It returns when upstream
+// interest is on its way; the replay runs on by itself, and waits for r before
+// each part of it if r is a Pacer. If retention has dropped something after place,
+// the next message that r gets says so, status.HeaderTruncated. A replay that
+// fails for good ends the subscription.
+func (f *Fanout) SubscribeAfter(ctx context.Context, subject, sid string, r Receiver, place Place) (*Subscription, error) {
+	s := &Subscription{Subject: subject, SID: sid, receiver: r}
+	if err := f.join(ctx, s); err != nil {
+		return nil, err
+	}
+	if s.topic.at == nil {
+		s.topic.add(s)
+		return s, nil
+	}
+	c := newCatchUp(s, place)
+	s.catchUp.Store(c)
+	s.topic.add(s)
+	if !f.begin(c.run) {
+		f.Unsubscribe(s)
+		return nil, ErrStopped
+	}
 	return s, nil
+}
+
+// begin runs do beside, unless the fan-out has stopped.
+func (f *Fanout) begin(do func()) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stopped {
+		return false
+	}
+	f.running.Go(do)
+	return true
 }
 
 // Unsubscribe ends the subscription: no message is handed to its receiver
@@ -235,6 +282,7 @@ func (f *Fanout) Stats() Stats {
 		Delivered: f.delivered.Load(),
 		Doubles:   f.doubles.Load(),
 		Mended:    f.mended.Load(),
+		Replayed:  f.replayed.Load(),
 		Failed:    f.failed.Load(),
 	}
 }

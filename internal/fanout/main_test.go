@@ -2,7 +2,9 @@ package fanout_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/statuswire/statuswire/internal/fanout"
 	"github.com/statuswire/statuswire/internal/history"
 	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/status"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,6 +28,7 @@ type rig struct {
 	repair *stream
 	ingest *nats.Conn
 	live   *nats.Conn
+	admin  *nats.Conn
 }
 
 func newRig(t testing.TB, opts fanout.Options) *rig {
@@ -49,8 +53,8 @@ func newRig(t testing.TB, opts fanout.Options) *rig {
 		}
 		return nc
 	}
-	r := &rig{t: t, ingest: connect(engine.PartBroadcaster), live: connect(engine.PartFanout)}
-	r.repair = &stream{reader: history.NewReader(connect(engine.PartFanout))}
+	r := &rig{t: t, ingest: connect(engine.PartBroadcaster), live: connect(engine.PartFanout), admin: connect(engine.PartAdmin)}
+	r.repair = &stream{reader: history.NewReader(connect(engine.PartFanout)), piece: replayPiece}
 	r.fanout = fanout.New(r.live, r.repair, opts)
 	if err := r.fanout.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -75,46 +79,103 @@ func (r *rig) store(conversation, category, text string) {
 	}
 }
 
+// dropBelow takes away what has a lower sequence, as retention does.
+func (r *rig) dropBelow(seq uint64) {
+	r.t.Helper()
+	answer, err := r.admin.Request("$JS.API.STREAM.PURGE.STATUS", fmt.Appendf(nil, `{"seq":%d}`, seq), 5*time.Second)
+	if err != nil || !strings.Contains(string(answer.Data), `"success":true`) {
+		r.t.Fatal(answer, err)
+	}
+}
+
 func (r *rig) subscribe(subject, queue string, to *collector) *fanout.Subscription {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 10*time.Second)
-	defer cancel()
-	s, err := r.fanout.Subscribe(ctx, subject, queue, "1", to)
+	s, err := r.fanout.Subscribe(r.t.Context(), subject, queue, "1", to)
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.flush()
+	return s
+}
+
+// flush returns when upstream knows of every subscription.
+func (r *rig) flush() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 10*time.Second)
+	defer cancel()
 	if err := r.fanout.Flush(ctx); err != nil {
 		r.t.Fatal(err)
 	}
-	return s
 }
 
 // stream is the real history, with a door to make it fail.
 type stream struct {
-	reader *history.Reader
-	mu     sync.Mutex
-	err    error
-	calls  int
+	reader  *history.Reader
+	mu      sync.Mutex
+	err     error
+	calls   int
+	replays int
+	piece   int // statuses in a piece
 }
 
 func (s *stream) After(ctx context.Context, subject string, after, upTo uint64, limit int) ([]fanout.Stored, bool, error) {
-	s.mu.Lock()
-	s.calls++
-	err := s.err
-	s.mu.Unlock()
-	if err != nil {
+	if err := s.call(); err != nil {
 		return nil, false, err
 	}
 	messages, more, err := s.reader.After(ctx, subject, after, upTo, limit)
-	var batch []fanout.Stored
-	for _, m := range messages {
-		batch = append(batch, fanout.Stored{Subject: m.Subject, Sequence: m.Sequence, Header: m.Header, Data: m.Data})
-	}
-	return batch, more, err
+	return stored(messages), more, err
 }
 
-func (s *stream) LastSequences(ctx context.Context, subject string) (map[string]uint64, error) {
+func (s *stream) LastSequences(ctx context.Context, subject string) (map[string]uint64, uint64, error) {
 	return s.reader.LastSequences(ctx, subject)
+}
+
+func (s *stream) Replay(subject string, place fanout.Place) fanout.Replay {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replays++
+	q := history.Query{Place: history.Place(place)}
+	q.Conversation, _ = status.ConversationOf(subject)
+	if _, category, err := status.ParseSubject(subject); err == nil {
+		q.Categories = []status.Category{category}
+	}
+	return &replay{s, s.reader.Replay(q)}
+}
+
+// replay reads a piece at a time.
+type replay struct {
+	stream *stream
+	*history.Replay
+}
+
+// replayPiece is a few statuses.
+const replayPiece = 7
+
+func (r *replay) Next(ctx context.Context) (fanout.Piece, error) {
+	if err := r.stream.call(); err != nil {
+		return fanout.Piece{}, err
+	}
+	b, err := r.Replay.Next(ctx, r.stream.piece)
+	if errors.Is(err, history.ErrAheadOfStream) {
+		err = fanout.ErrAheadOfStream
+	}
+	return fanout.Piece{Statuses: stored(b.Messages), UpTo: b.UpTo, Truncated: b.Truncated, Done: b.Done}, err
+}
+
+func stored(messages []history.Message) []fanout.Stored {
+	var all []fanout.Stored
+	for _, m := range messages {
+		all = append(all, fanout.Stored{Subject: m.Subject, Sequence: m.Sequence, Header: m.Header, Data: m.Data})
+	}
+	return all
+}
+
+// call notes a read and says whether it fails.
+func (s *stream) call() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls++
+	return s.err
 }
 
 func (s *stream) fail(err error) {
@@ -128,6 +189,7 @@ type collector struct {
 	mu     sync.Mutex
 	seqs   []uint64
 	texts  []string
+	all    []*fanout.Message
 	ended  []string
 	change chan struct{}
 }
@@ -138,6 +200,7 @@ func (c *collector) Deliver(m *fanout.Message, _ *fanout.Subscription) {
 	c.mu.Lock()
 	c.seqs = append(c.seqs, m.Sequence)
 	c.texts = append(c.texts, string(m.Data))
+	c.all = append(c.all, m)
 	c.mu.Unlock()
 	c.wake()
 }
@@ -195,3 +258,20 @@ func (r *rig) without(subject string, do func()) {
 
 // replay lets a message pass that upstream did not send.
 func (r *rig) replay(m *nats.Msg) { r.fanout.Take(m.Subject, m) }
+
+// tried is how many replays were begun.
+func (s *stream) tried() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.replays
+}
+
+// eventually waits for a condition.
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within 10 s", what)
+		}
+	}
+}

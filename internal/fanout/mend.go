@@ -22,7 +22,7 @@ func (t *topic) mend() {
 			return
 		}
 		first := t.waiting[0]
-		after, upTo := t.at.last[first.Subject], first.prev
+		after, upTo := t.at.passed(first.Subject), first.prev
 		t.order.Unlock()
 
 		if err := t.fill(first.Subject, after, upTo); err != nil {
@@ -31,7 +31,7 @@ func (t *topic) mend() {
 
 		t.order.Lock()
 		// What the stream no longer has cannot be had: go on behind it.
-		t.at.advance(first.Subject, upTo)
+		t.at.settle(first.Subject, upTo)
 		t.order.Unlock()
 	}
 }
@@ -53,7 +53,7 @@ func (t *topic) dueLocked() bool {
 		case a == drop:
 			t.fanout.doubles.Add(1)
 		case a == deliver:
-			t.at.advance(m.Subject, m.Sequence)
+			m.position = t.at.pass(m.Subject, m.Sequence)
 			t.send(m)
 		}
 		t.waiting = t.waiting[1:]
@@ -74,14 +74,15 @@ func (t *topic) fill(subject string, after, upTo uint64) error {
 		case attempt >= f.opts.RepairAttempts || f.ctx.Err() != nil:
 			return err
 		default:
-			f.pause(time.Duration(attempt) * 100 * time.Millisecond)
+			pause(f.ctx, time.Duration(attempt)*100*time.Millisecond)
 			continue
 		}
 		t.order.Lock()
 		for _, st := range batch {
-			if prev := t.at.last[st.Subject]; st.Sequence > prev {
-				t.at.advance(st.Subject, st.Sequence)
-				t.send(storedMessage(st, prev))
+			if prev := t.at.passed(st.Subject); st.Sequence > prev {
+				m := storedMessage(st, prev)
+				m.position = t.at.pass(st.Subject, st.Sequence)
+				t.send(m)
 				f.mended.Add(1)
 			}
 			after = st.Sequence
@@ -93,13 +94,13 @@ func (t *topic) fill(subject string, after, upTo uint64) error {
 	}
 }
 
-// pause waits, or returns early when the fan-out stops.
-func (f *Fanout) pause(d time.Duration) {
+// pause waits, or returns early when ctx ends.
+func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-f.ctx.Done():
+	case <-ctx.Done():
 	}
 }
 
@@ -112,7 +113,7 @@ func (t *topic) fail(subject string, err error) {
 	f.failed.Add(1)
 	f.opts.Logger.Error("a hole could not be mended", "subject", subject, "error", err)
 	reason := fmt.Sprintf("statuses of %q are missing and could not be fetched: subscribe again and read the history", subject)
-	for _, r := range t.current() {
+	for _, r := range t.current().recipients {
 		if s := r.subscription; t.remove(s) {
 			f.leave(t)
 			r.receiver.Ended(s, reason)

@@ -23,10 +23,14 @@ type Message struct {
 	Data     []byte
 	Sequence uint64 // 0 for what is not from the stream, such as presence
 	Low      bool   // of low priority: the first to be left out for a slow browser
+	// Replayed is true when it was read from the stream for this one subscription:
+	// SubscribeAfter. What mends a hole for all is not.
+	Replayed bool
 
-	prev    uint64 // Nats-Last-Sequence
-	probe   bool   // no message, see check.go
-	encoded []encoded
+	prev     uint64 // Nats-Last-Sequence
+	probe    bool   // no message, see check.go
+	position *position
+	encoded  []encoded
 }
 
 // encoded is a message in the form that one kind of subscription gets.
@@ -74,17 +78,46 @@ func newMessage(m *nats.Msg) *Message {
 // storedMessage gives a status that was fetched the headers that it would have
 // had live.
 func storedMessage(st Stored, prev uint64) *Message {
-	h := nats.Header{}
+	m := replayedMessage(st)
+	m.Header[headerLastSequence] = number(prev)
+	return m
+}
+
+// replayedMessage is storedMessage where it is not known what stood before.
+func replayedMessage(st Stored) *Message {
+	h := make(nats.Header, len(st.Header)+3)
 	maps.Copy(h, st.Header)
-	h[headerSequence] = []string{strconv.FormatUint(st.Sequence, 10)}
-	h[headerLastSequence] = []string{strconv.FormatUint(prev, 10)}
+	h[headerSequence] = number(st.Sequence)
 	return &Message{Subject: st.Subject, Header: h, Data: st.Data, Sequence: st.Sequence, Low: isLow(h)}
+}
+
+// own returns the message for one receiver alone: it shares header and data, and
+// none of the forms that others ask for meanwhile.
+func (m *Message) own() *Message {
+	c := *m
+	c.encoded, c.position = nil, nil
+	return &c
+}
+
+// truncated returns the message for one receiver, telling it the first sequence
+// that could still be had of what came before.
+func (m *Message) truncated(first uint64) *Message {
+	c := m.own()
+	c.Header = maps.Clone(m.Header)
+	if c.Header == nil {
+		c.Header = nats.Header{}
+	}
+	c.Header[status.HeaderTruncated] = number(first)
+	return c
 }
 
 func isLow(h nats.Header) bool {
 	v := h[status.HeaderPriority]
 	return len(v) > 0 && v[0] == string(status.PriorityLow)
 }
+
+// number is a header's value.
+func number(n uint64) []string { return []string{strconv.FormatUint(n, 10)} }
 
 func headerNumber(h nats.Header, name string) uint64 {
 	v := h[name]

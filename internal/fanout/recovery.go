@@ -1,5 +1,7 @@
 package fanout
 
+import "sync/atomic"
+
 // action is what the recovery rule wants done with a message.
 type action uint8
 
@@ -9,13 +11,60 @@ const (
 	mend                  // something before it is missing
 )
 
-// positions is the recovery rule: for each literal subject, the sequence of the
-// last status that was delivered, or that was stored before the topic began.
+// position is how far one literal subject is. Neither number goes back.
+type position struct {
+	subject string
+	// passed is the sequence of the last status that was let pass, or that was
+	// stored before the topic began, or that cannot be had any more.
+	passed uint64
+	// handed follows passed when every receiver has been handed the status. It
+	// may be read without a lock.
+	handed atomic.Uint64
+}
+
+// positions is the recovery rule: how far each literal subject of a topic is.
+// topic.order guards it, but for what is atomic.
 type positions struct {
-	last map[string]uint64
+	bySubject map[string]*position
 	// whole is true when the stream was read as the topic began: then a subject
-	// that is not in last had nothing stored.
-	whole bool
+	// without a position had nothing stored.
+	whole atomic.Bool
+	// after is a sequence up to which everything on all subjects was handed over,
+	// also on those that have no position.
+	after atomic.Uint64
+
+	literal bool                         // the topic has one subject
+	all     atomic.Pointer[[]*position]  // what bySubject holds
+	version atomic.Uint64                // changes when something was handed over
+	place   atomic.Pointer[versionPlace] // the newest that was asked for
+}
+
+func newPositions(literal bool) *positions {
+	p := &positions{bySubject: map[string]*position{}, literal: literal}
+	p.all.Store(&[]*position{})
+	return p
+}
+
+// of returns the subject's position, a new one if it has none.
+func (p *positions) of(subject string) *position {
+	if known := p.bySubject[subject]; known != nil {
+		return known
+	}
+	added := &position{subject: subject}
+	p.bySubject[subject] = added
+	old := *p.all.Load()
+	all := append(make([]*position, 0, len(old)+1), old...)
+	all = append(all, added)
+	p.all.Store(&all)
+	return added
+}
+
+// passed is 0 for a subject without a position.
+func (p *positions) passed(subject string) uint64 {
+	if known := p.bySubject[subject]; known != nil {
+		return known.passed
+	}
+	return 0
 }
 
 // see judges the status of subject with sequence seq. prev is its
@@ -23,13 +72,13 @@ type positions struct {
 // before it. That can go back, after an expiry or a purge, so only prev above
 // the last position proves a hole (nats-server 2.15.2).
 func (p *positions) see(subject string, seq, prev uint64) action {
-	last, known := p.last[subject]
+	known := p.bySubject[subject]
 	switch {
-	case !known && !p.whole:
+	case known == nil && !p.whole.Load():
 		return deliver
-	case seq <= last:
+	case seq <= p.passed(subject):
 		return drop
-	case prev > last:
+	case prev > p.passed(subject):
 		return mend
 	}
 	return deliver
@@ -38,14 +87,45 @@ func (p *positions) see(subject string, seq, prev uint64) action {
 // behind is true when the stream's newest status of subject, seq, is one that
 // was not delivered.
 func (p *positions) behind(subject string, seq uint64) bool {
-	last, known := p.last[subject]
-	return (known || p.whole) && seq > last
+	known := p.bySubject[subject]
+	return (known != nil || p.whole.Load()) && seq > p.passed(subject)
 }
 
-// advance notes that the status with sequence seq was delivered, or that
-// nothing up to seq can be had any more. It never goes back.
-func (p *positions) advance(subject string, seq uint64) {
-	if seq > p.last[subject] {
-		p.last[subject] = seq
+// pass notes that the status with sequence seq passes; whoever delivers it calls
+// hand afterwards.
+func (p *positions) pass(subject string, seq uint64) *position {
+	at := p.of(subject)
+	at.passed = max(at.passed, seq)
+	return at
+}
+
+// settle notes that nothing up to seq is left to be delivered on the subject.
+func (p *positions) settle(subject string, seq uint64) {
+	at := p.pass(subject, seq)
+	at.hand(at.passed)
+	p.version.Add(1)
+}
+
+// hand notes that every receiver has what passed up to seq.
+func (at *position) hand(seq uint64) {
+	if seq > at.handed.Load() {
+		at.handed.Store(seq)
 	}
+}
+
+// known notes that everything up to seq was handed over, on whatever subject.
+func (p *positions) known(seq uint64) {
+	if seq > p.after.Load() {
+		p.after.Store(seq)
+		p.version.Add(1)
+	}
+}
+
+// newest is the highest sequence that passed.
+func (p *positions) newest() uint64 {
+	var newest uint64
+	for _, at := range p.bySubject {
+		newest = max(newest, at.passed)
+	}
+	return newest
 }

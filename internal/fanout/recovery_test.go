@@ -1,6 +1,9 @@
 package fanout
 
-import "testing"
+import (
+	"maps"
+	"testing"
+)
 
 func TestRecoveryRule(t *testing.T) {
 	tests := []struct {
@@ -22,9 +25,10 @@ func TestRecoveryRule(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := positions{last: map[string]uint64{}, whole: tt.whole}
+			p := newPositions(false)
+			p.whole.Store(tt.whole)
 			if tt.last > 0 {
-				p.last["status.c.engine"] = tt.last
+				p.settle("status.c.engine", tt.last)
 			}
 			if got := p.see("status.c.engine", tt.seq, tt.prev); got != tt.want {
 				t.Fatalf("got %d, want %d", got, tt.want)
@@ -34,9 +38,48 @@ func TestRecoveryRule(t *testing.T) {
 }
 
 func TestPositionsNeverGoBack(t *testing.T) {
-	p := positions{last: map[string]uint64{"a": 5}}
-	p.advance("a", 3)
-	if p.last["a"] != 5 {
-		t.Fatalf("went back to %d", p.last["a"])
+	p := newPositions(false)
+	p.settle("a", 5)
+	p.settle("a", 3)
+	if p.passed("a") != 5 || p.of("a").handed.Load() != 5 {
+		t.Fatalf("went back to %d", p.passed("a"))
+	}
+}
+
+func TestAPlaceClaimsOnlyWhatWasHandedOver(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		literal bool
+		do      func(p *positions)
+		want    Place
+	}{
+		{"nothing yet", false, func(*positions) {}, Place{}},
+		{"what was stored before", false, func(p *positions) { p.settle("a", 3); p.known(7) }, Place{After: 7}},
+		{"what passes is not handed over", false, func(p *positions) { p.known(7); p.pass("a", 9) }, Place{After: 7}},
+		{"what was handed over", false, func(p *positions) { p.known(7); p.pass("a", 9).hand(9); p.settle("b", 11) }, Place{After: 7, Seen: map[string]uint64{"a": 9, "b": 11}}},
+		{"all is known up to later", false, func(p *positions) { p.settle("a", 9); p.settle("b", 12); p.known(10) }, Place{After: 10, Seen: map[string]uint64{"b": 12}}},
+		{"one subject is all there is", true, func(p *positions) { p.known(7); p.pass("a", 9).hand(9) }, Place{After: 9}},
+		{"one subject, stale", true, func(p *positions) { p.known(12); p.settle("a", 9) }, Place{After: 12}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPositions(c.literal)
+			if before := p.current(); before.After != 0 || before.Seen != nil {
+				t.Fatalf("began with %v", before)
+			}
+			c.do(p)
+			p.version.Add(1)
+			if got := p.current(); got.After != c.want.After || !maps.Equal(got.Seen, c.want.Seen) {
+				t.Fatalf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAPlaceIsSharedUntilSomethingIsHandedOver(t *testing.T) {
+	p := newPositions(false)
+	p.settle("a", 9)
+	p.current()
+	if n := testing.AllocsPerRun(100, func() { p.current() }); n != 0 {
+		t.Fatalf("%v allocations", n)
 	}
 }

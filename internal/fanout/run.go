@@ -70,11 +70,7 @@ func (f *Fanout) pass(ms []*nats.Msg) {
 // sendRun hands ms to the members, at most maxRunBytes at once.
 func (t *topic) sendRun(ms []*Message) {
 	for len(ms) > 0 {
-		n, size := 1, len(ms[0].Data)
-		for n < len(ms) && size+len(ms[n].Data) <= maxRunBytes {
-			size += len(ms[n].Data)
-			n++
-		}
+		n := fitting(len(ms), func(i int) int { return len(ms[i].Data) })
 		if n == 1 || t.key.queue != "" {
 			n = 1
 			t.send(ms[0])
@@ -85,10 +81,21 @@ func (t *topic) sendRun(ms []*Message) {
 	}
 }
 
+// fitting is how many of n messages, the first in any case, go into one run.
+func fitting(n int, bytes func(i int) int) int {
+	size := bytes(0)
+	for i := 1; i < min(n, maxRun); i++ {
+		if size += bytes(i); size > maxRunBytes {
+			return i
+		}
+	}
+	return min(n, maxRun)
+}
+
 func (t *topic) sendTogether(ms []*Message) {
-	members := t.current()
+	to := t.current()
 	run := &Run{Messages: ms}
-	for _, r := range members {
+	for _, r := range to.recipients {
 		if r.runs != nil {
 			r.runs.DeliverRun(run, r.subscription)
 			continue
@@ -98,6 +105,6 @@ func (t *topic) sendTogether(ms []*Message) {
 		}
 	}
 	for _, m := range ms {
-		t.fanout.countDelivered(m, len(members))
+		t.sent(m, to.live)
 	}
 }

@@ -1,5 +1,7 @@
 package fanout
 
+import "sync/atomic"
+
 // Subscription is one receiver's interest in a topic.
 type Subscription struct {
 	Subject string
@@ -8,6 +10,7 @@ type Subscription struct {
 
 	receiver Receiver
 	topic    *topic
-	index    int // place in topic.members while it is one; guarded by topic.mu
+	catchUp  atomic.Pointer[catchUp] // stands in for the receiver until it is live; else nil
+	index    int                     // place in topic.members while it is one; guarded by topic.mu
 	member   bool
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
-	"maps"
+	"strings"
 	"sync"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/statuswire/statuswire/status"
 )
 
 // recipient is a member and its receiver, side by side: who delivers to a thousand
@@ -16,6 +18,12 @@ type recipient struct {
 	receiver     Receiver
 	runs         RunReceiver // the receiver, nil when it is none
 	subscription *Subscription
+}
+
+// audience is the members of a topic at one time. It does not change.
+type audience struct {
+	recipients []recipient
+	live       int // those among them who are not catching up
 }
 
 // topicKey names an upstream subscription.
@@ -37,11 +45,11 @@ type topic struct {
 
 	mu       sync.Mutex // guards members, snapshot, turn
 	members  []*Subscription
-	snapshot []recipient // the members for delivery; nil when they changed
-	turn     int         // whose turn it is in a queue group
+	snapshot *audience // the members for delivery; nil when they changed
+	turn     int       // whose turn it is in a queue group
 
 	order   sync.Mutex // guards what follows
-	at      *positions // nil in a queue group: its messages go elsewhere too
+	at      *positions // nil for what is not stored, and in a queue group: its messages go elsewhere too
 	mending bool
 	waiting []*Message // arrived while mending
 }
@@ -56,8 +64,8 @@ func (f *Fanout) topic(key topicKey) (t *topic, created bool, err error) {
 	t = f.topics[key]
 	if t == nil {
 		t = &topic{fanout: f, key: key, opened: make(chan struct{})}
-		if key.queue == "" {
-			t.at = &positions{last: map[string]uint64{}}
+		if key.queue == "" && status.CarriesStatuses(key.subject) {
+			t.at = newPositions(!strings.ContainsAny(key.subject, "*>"))
 		}
 		f.topics[key] = t
 		created = true
@@ -86,7 +94,7 @@ func (f *Fanout) open(ctx context.Context, t *topic) {
 	defer close(t.opened)
 	if t.at != nil {
 		ctx, cancel := context.WithTimeout(ctx, f.opts.RepairTimeout)
-		last, err := f.repair.LastSequences(ctx, t.key.subject)
+		last, upTo, err := f.repair.LastSequences(ctx, t.key.subject)
 		cancel()
 		if err != nil {
 			// Without positions the first message of a subject is taken as it
@@ -94,8 +102,11 @@ func (f *Fanout) open(ctx context.Context, t *topic) {
 			f.opts.Logger.Warn("no positions for a topic", "subject", t.key.subject, "error", err)
 		}
 		t.order.Lock()
-		t.at.whole = err == nil
-		maps.Copy(t.at.last, last)
+		for subject, seq := range last {
+			t.at.settle(subject, seq)
+		}
+		t.at.known(upTo)
+		t.at.whole.Store(err == nil)
 		t.order.Unlock()
 	}
 	t.openErr = f.listen(t)
@@ -144,6 +155,9 @@ func (t *topic) remove(s *Subscription) bool {
 		return false
 	}
 	s.member = false
+	if c := s.catchUp.Load(); c != nil {
+		c.end()
+	}
 	last := len(t.members) - 1
 	t.members[s.index] = t.members[last]
 	t.members[s.index].index = s.index
@@ -154,17 +168,30 @@ func (t *topic) remove(s *Subscription) bool {
 }
 
 // current returns the members as of now; the slice is not changed afterwards.
-func (t *topic) current() []recipient {
+func (t *topic) current() *audience {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.snapshot == nil {
-		t.snapshot = make([]recipient, len(t.members))
+		t.snapshot = &audience{recipients: make([]recipient, len(t.members))}
 		for i, s := range t.members {
+			if c := s.catchUp.Load(); c != nil {
+				t.snapshot.recipients[i] = recipient{receiver: c, subscription: s}
+				continue
+			}
 			runs, _ := s.receiver.(RunReceiver)
-			t.snapshot[i] = recipient{s.receiver, runs, s}
+			t.snapshot.recipients[i] = recipient{s.receiver, runs, s}
+			t.snapshot.live++
 		}
 	}
 	return t.snapshot
+}
+
+// goLive has messages go straight to the receiver of s from the next one on.
+func (t *topic) goLive(s *Subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.catchUp.Store(nil)
+	t.snapshot = nil
 }
 
 // take lets messages that came from upstream pass.
@@ -200,7 +227,7 @@ func (t *topic) passesLocked(m *Message) bool {
 		t.waiting = append(t.waiting, m)
 		t.fanout.running.Go(t.mend)
 	case deliver:
-		t.at.advance(m.Subject, m.Sequence)
+		m.position = t.at.pass(m.Subject, m.Sequence)
 		return true
 	}
 	return false
@@ -208,14 +235,24 @@ func (t *topic) passesLocked(m *Message) bool {
 
 // send hands m to the members: to all, or to one of a queue group.
 func (t *topic) send(m *Message) {
-	members := t.current()
+	to := t.current()
+	members, live := to.recipients, to.live
 	if t.key.queue != "" && len(members) > 1 {
 		t.turn++
 		i := t.turn % len(members)
-		members = members[i : i+1]
+		members, live = members[i:i+1], 1
 	}
 	for _, r := range members {
 		r.receiver.Deliver(m, r.subscription)
 	}
-	t.fanout.countDelivered(m, len(members))
+	t.sent(m, live)
+}
+
+// sent notes that m was handed to everybody.
+func (t *topic) sent(m *Message, live int) {
+	if m.position != nil {
+		m.position.hand(m.Sequence)
+		t.at.version.Add(1)
+	}
+	t.fanout.countDelivered(m, live)
 }

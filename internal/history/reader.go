@@ -52,18 +52,19 @@ func (r *Reader) Snapshot(ctx context.Context, c status.ConversationID) (Snapsho
 }
 
 // LastSequences returns the sequence of the newest stored message for each
-// literal subject that matches subject, a literal or a wildcard. It is
-// ErrTooManySubjects for more than 1024 of them.
-func (r *Reader) LastSequences(ctx context.Context, subject string) (map[string]uint64, error) {
-	s, err := r.lastOfEach(ctx, []string{subject}, 0)
+// literal subject that matches subject, a literal or a wildcard, and the stream's
+// last sequence when they were read. It is ErrTooManySubjects for more than 1024
+// of them.
+func (r *Reader) LastSequences(ctx context.Context, subject string) (last map[string]uint64, upTo uint64, err error) {
+	s, err := r.newest(ctx, []string{subject}, 0)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	sequences := make(map[string]uint64, len(s.Messages))
+	last = make(map[string]uint64, len(s.Messages))
 	for _, m := range s.Messages {
-		sequences[m.Subject] = m.Sequence
+		last[m.Subject] = m.Sequence
 	}
-	return sequences, nil
+	return last, s.UpToSequence, nil
 }
 
 // lastOfEach asks multi_last for the last message of each subject, of those

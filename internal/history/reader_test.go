@@ -226,9 +226,9 @@ func TestLastSequences(t *testing.T) {
 		{"status.*.engine", map[string]uint64{"status.c1.engine": 2, "status.c2.engine": 3}},
 		{"status.c9.*", map[string]uint64{}},
 	} {
-		got, err := history.NewReader(nc).LastSequences(t.Context(), c.subject)
-		if err != nil || !maps.Equal(got, c.want) {
-			t.Errorf("LastSequences(%s) = %v, %v; want %v", c.subject, got, err, c.want)
+		got, upTo, err := history.NewReader(nc).LastSequences(t.Context(), c.subject)
+		if err != nil || upTo != 4 || !maps.Equal(got, c.want) {
+			t.Errorf("LastSequences(%s) = %v, %d, %v; want %v, 4", c.subject, got, upTo, err, c.want)
 		}
 	}
 }
@@ -239,7 +239,7 @@ func TestTooManySubjectsIsAnErrorOfItsOwn(t *testing.T) {
 		nc.Publish(fmt.Sprintf("status.c%d.engine", i), []byte("{}"))
 	}
 	store(t, nc, "status.c0.engine")
-	if _, err := history.NewReader(nc).LastSequences(t.Context(), "status.*.*"); !errors.Is(err, history.ErrTooManySubjects) {
+	if _, _, err := history.NewReader(nc).LastSequences(t.Context(), "status.*.*"); !errors.Is(err, history.ErrTooManySubjects) {
 		t.Errorf("err = %v, want ErrTooManySubjects", err)
 	}
 }

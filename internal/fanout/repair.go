@@ -1,0 +1,57 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Repair reads the STATUS stream where the live flow is not enough.
+type Repair interface {
+	// After returns the statuses on subject, literal or wildcard, with
+	// after < sequence ≤ upTo, in order, at most limit of them, and whether
+	// there are more.
+	After(ctx context.Context, subject string, after, upTo uint64, limit int) (batch []Stored, more bool, err error)
+	// LastSequences returns the newest sequence of each literal subject that
+	// matches subject, and a sequence up to which that is all there is.
+	LastSequences(ctx context.Context, subject string) (last map[string]uint64, upTo uint64, err error)
+	// Replay reads what is stored on subject, literal or wildcard, after place.
+	Replay(subject string, place Place) Replay
+}
+
+// Replay reads a part of the stream piece by piece. It is used by one goroutine.
+type Replay interface {
+	// Next returns the next piece. After an error it is not called again.
+	// ErrAheadOfStream says that nothing can come after the place.
+	Next(ctx context.Context) (Piece, error)
+}
+
+// Piece is a part of a replay.
+type Piece struct {
+	Statuses  []Stored // in order; may be none although there are more
+	UpTo      uint64   // everything wanted up to this sequence was returned
+	Truncated uint64   // not 0: something wanted before Statuses was dropped by retention; the first sequence that can be had
+	Done      bool     // this is the end; Next then asks for what came since
+}
+
+// Stored is a status as the stream keeps it.
+type Stored struct {
+	Subject  string
+	Sequence uint64
+	Header   nats.Header
+	Data     []byte
+}
+
+// ErrAheadOfStream is returned by a Replay whose place is above the last sequence
+// of the stream: the place is of other data.
+var ErrAheadOfStream = errors.New("the place is ahead of the stream")
+
+// Pacer is a Receiver that a replay waits for.
+type Pacer interface {
+	Receiver
+	// Ready returns when the receiver can take some more: up to 16 KiB of
+	// payload, or one status. An error ends the subscription with its text as the
+	// reason, but for that of ctx, which ends with the subscription.
+	Ready(ctx context.Context) error
+}
