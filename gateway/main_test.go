@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -141,11 +142,34 @@ type repair struct{ *history.Reader }
 
 func (r repair) After(ctx context.Context, subject string, after, upTo uint64, limit int) ([]fanout.Stored, bool, error) {
 	messages, more, err := r.Reader.After(ctx, subject, after, upTo, limit)
-	var batch []fanout.Stored
-	for _, m := range messages {
-		batch = append(batch, fanout.Stored{Subject: m.Subject, Sequence: m.Sequence, Header: m.Header, Data: m.Data})
+	return stored(messages), more, err
+}
+
+func (r repair) Replay(subject string, place fanout.Place) fanout.Replay {
+	q := history.Query{Place: history.Place(place)}
+	q.Conversation, _ = status.ConversationOf(subject)
+	if _, category, err := status.ParseSubject(subject); err == nil {
+		q.Categories = []status.Category{category}
 	}
-	return batch, more, err
+	return replay{r.Reader.Replay(q)}
+}
+
+type replay struct{ *history.Replay }
+
+func (r replay) Next(ctx context.Context) (fanout.Piece, error) {
+	b, err := r.Replay.Next(ctx, history.MaxBatch)
+	if errors.Is(err, history.ErrAheadOfStream) {
+		err = fanout.ErrAheadOfStream
+	}
+	return fanout.Piece{Statuses: stored(b.Messages), UpTo: b.UpTo, Truncated: b.Truncated, Done: b.Done}, err
+}
+
+func stored(messages []history.Message) []fanout.Stored {
+	all := make([]fanout.Stored, len(messages))
+	for i, m := range messages {
+		all[i] = fanout.Stored{Subject: m.Subject, Sequence: m.Sequence, Header: m.Header, Data: m.Data}
+	}
+	return all
 }
 
 // members is a directory in memory.
