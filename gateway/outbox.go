@@ -82,15 +82,37 @@ func (o *outbox) deliver(sub *localSub, b []byte, low bool) (last bool) {
 		sub.socket.gateway.shed.Add(1)
 		return false
 	}
-	sub.delivered++
-	last = sub.max > 0 && sub.delivered >= sub.max
-	sub.ended = last
-	full := o.writeLocked(b)
+	last, full := o.deliverLocked(sub, b)
 	o.mu.Unlock()
 	if full {
 		o.overflow()
 	}
 	return last
+}
+
+// offer is deliver for a member of a queue group: what it cannot take now, or not
+// any more, another one may.
+func (o *outbox) offer(sub *localSub, b []byte, low bool) (taken, last bool) {
+	o.mu.Lock()
+	if sub.ended || o.closed || low && o.crowdedLocked() {
+		o.mu.Unlock()
+		return false, false
+	}
+	last, full := o.deliverLocked(sub, b)
+	o.mu.Unlock()
+	if full {
+		o.overflow()
+	}
+	return true, last
+}
+
+// deliverLocked writes a message frame for the subscription and counts it; mu is
+// held. full is as of writeLocked.
+func (o *outbox) deliverLocked(sub *localSub, b []byte) (last, full bool) {
+	sub.delivered++
+	last = sub.max > 0 && sub.delivered >= sub.max
+	sub.ended = last
+	return last, o.writeLocked(b)
 }
 
 // deliverRun writes n message frames at once for the subscription, unless that has

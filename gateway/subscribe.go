@@ -228,13 +228,32 @@ func (s *socket) takeGrant() bool {
 
 // Deliver implements fanout.Receiver.
 func (sub *localSub) Deliver(m *fanout.Message, _ *fanout.Subscription) {
-	if g := sub.out.filter.Load(); g != nil && !g.CanReceive(m.Subject, sub.queue) {
+	if !sub.mayReceive(m.Subject) {
 		return
 	}
 	frame := m.Encoded(sub.sid, sub.variant, encodeMessage)
 	if sub.out.deliver(sub, frame, m.Low) {
 		sub.socket.drop(sub)
 	}
+}
+
+// Offer implements fanout.QueueReceiver.
+func (sub *localSub) Offer(m *fanout.Message, _ *fanout.Subscription) bool {
+	if !sub.mayReceive(m.Subject) {
+		return false
+	}
+	taken, last := sub.out.offer(sub, m.Encoded(sub.sid, sub.variant, encodeMessage), m.Low)
+	if last {
+		sub.socket.drop(sub)
+	}
+	return taken
+}
+
+// mayReceive is false for a message that the grant denies, although it allows the
+// subscription.
+func (sub *localSub) mayReceive(subject string) bool {
+	g := sub.out.filter.Load()
+	return g == nil || g.CanReceive(subject, sub.queue)
 }
 
 // DeliverRun implements fanout.RunReceiver: one write for all, unless each has to

@@ -187,6 +187,30 @@ func TestAGrantWithoutASocketIsForgottenWhenAccessChanges(t *testing.T) {
 	again.expect("-ERR")
 }
 
+func TestAMemberThatReachesItsMaximumTakesNothingFromItsQueueGroup(t *testing.T) {
+	r := newRig(t, gateway.Options{})
+	r.members.set("c1", "alice", true)
+	a, b := r.login("alice"), r.login("alice")
+	b.send("SUB status.c1.engine q 1", "PING")
+	b.expect("PONG")
+	const each, rounds = 30, 3
+	for n := range rounds {
+		sid := fmt.Sprint(n)
+		a.send("SUB status.c1.* q "+sid, "UNSUB "+sid+" 2", "PING")
+		a.expect("PONG")
+		for i := range each { // nats-server gives about half of them to each pattern
+			r.store("c1", "engine", fmt.Sprint(i))
+		}
+		a.expectMsg("status.c1.engine " + sid)
+		a.expectMsg("status.c1.engine " + sid)
+	}
+	for range rounds * (each - 2) {
+		b.expectMsg("status.c1.engine 1")
+	}
+	a.send("PING")
+	a.expect("PONG")
+}
+
 func TestQueueGroupsShareOneMessage(t *testing.T) {
 	r := newRig(t, gateway.Options{})
 	r.members.set("c1", "alice", true)

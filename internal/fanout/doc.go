@@ -10,7 +10,8 @@
 // queue group if there is one. Its messages pass one after the other: the
 // recovery rule compares each status's sequence with the last one of its
 // subject and either delivers it, drops it as a double, or finds a hole. While a
-// hole is mended, what arrives for that topic waits; other topics go on.
+// hole is mended, what arrives for that topic waits; other topics go on. The
+// topics of one queue group share their messages instead (group.go).
 //
 // Who was here before begins at a Place instead of at what is live: a catchUp
 // reads the stream for that one subscription, holds back what comes live

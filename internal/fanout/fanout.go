@@ -94,8 +94,9 @@ type Fanout struct {
 	seed   maphash.Seed
 	shards []chan *nats.Msg
 
-	mu      sync.Mutex // guards topics, stopped
+	mu      sync.Mutex // guards topics, groups, stopped
 	topics  map[topicKey]*topic
+	groups  map[groupKey]*group
 	stopped bool
 
 	bySub sync.Map // *nats.Subscription → *topic: whose message it is
@@ -140,7 +141,7 @@ func New(nc *nats.Conn, repair Repair, opts Options) *Fanout {
 	if opts.Logger == nil {
 		opts.Logger = d.Logger
 	}
-	f := &Fanout{opts: opts, nc: nc, repair: repair, seed: maphash.MakeSeed(), topics: map[topicKey]*topic{}}
+	f := &Fanout{opts: opts, nc: nc, repair: repair, seed: maphash.MakeSeed(), topics: map[topicKey]*topic{}, groups: map[groupKey]*group{}}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	for range opts.Shards {
 		f.shards = append(f.shards, make(chan *nats.Msg, opts.ShardQueue))
@@ -166,7 +167,7 @@ func (f *Fanout) Stop(ctx context.Context) error {
 	f.topics = map[topicKey]*topic{}
 	f.mu.Unlock()
 	for _, t := range topics {
-		f.release(t)
+		f.release(t, false)
 	}
 	f.cancel()
 	done := make(chan struct{})

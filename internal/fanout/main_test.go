@@ -88,7 +88,7 @@ func (r *rig) dropBelow(seq uint64) {
 	}
 }
 
-func (r *rig) subscribe(subject, queue string, to *collector) *fanout.Subscription {
+func (r *rig) subscribe(subject, queue string, to fanout.Receiver) *fanout.Subscription {
 	r.t.Helper()
 	s, err := r.fanout.Subscribe(r.t.Context(), subject, queue, "1", to)
 	if err != nil {

@@ -48,10 +48,14 @@ func batch(ms []*nats.Msg, shard <-chan *nats.Msg) []*nats.Msg {
 }
 
 // pass hands each topic its messages of the batch, in order. Topics have no order
-// among each other.
+// among each other, but for those of one queue group.
 func (f *Fanout) pass(ms []*nats.Msg) {
 	for i, first := range ms {
 		if first == nil {
+			continue
+		}
+		if first.Sub.Queue != "" {
+			f.passQueued(first)
 			continue
 		}
 		var run []*Message
@@ -71,8 +75,7 @@ func (f *Fanout) pass(ms []*nats.Msg) {
 func (t *topic) sendRun(ms []*Message) {
 	for len(ms) > 0 {
 		n := fitting(len(ms), func(i int) int { return len(ms[i].Data) })
-		if n == 1 || t.key.queue != "" {
-			n = 1
+		if n == 1 {
 			t.send(ms[0])
 		} else {
 			t.sendTogether(ms[:n])

@@ -37,16 +37,16 @@ type topicKey struct{ subject, queue string }
 type topic struct {
 	fanout *Fanout
 	key    topicKey
-	refs   int // subscriptions and those about to be; guarded by Fanout.mu
+	group  *group // nil for no queue group
+	refs   int    // subscriptions and those about to be; guarded by Fanout.mu
 
 	opened   chan struct{} // closed when upstream is there or openErr set
 	openErr  error
 	upstream *nats.Subscription
 
-	mu       sync.Mutex // guards members, snapshot, turn
+	mu       sync.Mutex // guards members, snapshot
 	members  []*Subscription
 	snapshot *audience // the members for delivery; nil when they changed
-	turn     int       // whose turn it is in a queue group
 
 	order   sync.Mutex // guards what follows
 	at      *positions // nil for what is not stored, and in a queue group: its messages go elsewhere too
@@ -64,7 +64,9 @@ func (f *Fanout) topic(key topicKey) (t *topic, created bool, err error) {
 	t = f.topics[key]
 	if t == nil {
 		t = &topic{fanout: f, key: key, opened: make(chan struct{})}
-		if key.queue == "" && status.CarriesStatuses(key.subject) {
+		if key.queue != "" {
+			f.joinGroupLocked(t)
+		} else if status.CarriesStatuses(key.subject) {
 			t.at = newPositions(!strings.ContainsAny(key.subject, "*>"))
 		}
 		f.topics[key] = t
@@ -81,10 +83,13 @@ func (f *Fanout) leave(t *topic) {
 	last := t.refs == 0 && f.topics[t.key] == t
 	if last {
 		delete(f.topics, t.key)
+		if t.group != nil {
+			f.leaveGroupLocked(t)
+		}
 	}
 	f.mu.Unlock()
 	if last {
-		f.release(t)
+		f.release(t, t.group != nil)
 	}
 }
 
@@ -114,7 +119,7 @@ func (f *Fanout) open(ctx context.Context, t *topic) {
 
 // listen makes the upstream subscription; its messages go to the topic's shard.
 func (f *Fanout) listen(t *topic) (err error) {
-	shard := f.shards[maphash.Comparable(f.seed, t.key)%uint64(len(f.shards))]
+	shard := f.shardOf(t)
 	if t.key.queue == "" {
 		t.upstream, err = f.nc.ChanSubscribe(t.key.subject, shard)
 	} else {
@@ -127,14 +132,28 @@ func (f *Fanout) listen(t *topic) (err error) {
 	return nil
 }
 
+// shardOf is where the messages of the topic wait.
+func (f *Fanout) shardOf(t *topic) chan *nats.Msg {
+	hash := maphash.Comparable(f.seed, t.key)
+	if t.group != nil {
+		hash = maphash.Comparable(f.seed, groupOf(t.key.queue, t.key.subject))
+	}
+	return f.shards[hash%uint64(len(f.shards))]
+}
+
 // release ends the upstream subscription of a topic that nobody can reach any more.
-func (f *Fanout) release(t *topic) {
+// When it is drained, what is on its way from the server still comes.
+func (f *Fanout) release(t *topic, drain bool) {
 	<-t.opened
 	if t.upstream == nil {
 		return
 	}
 	f.bySub.Delete(t.upstream)
-	if err := t.upstream.Unsubscribe(); err != nil && !f.nc.IsClosed() {
+	end := t.upstream.Unsubscribe
+	if drain {
+		end = t.upstream.Drain
+	}
+	if err := end(); err != nil && !f.nc.IsClosed() {
 		f.opts.Logger.Warn("cannot end an upstream subscription", "subject", t.key.subject, "error", err)
 	}
 }
@@ -233,19 +252,13 @@ func (t *topic) passesLocked(m *Message) bool {
 	return false
 }
 
-// send hands m to the members: to all, or to one of a queue group.
+// send hands m to the members.
 func (t *topic) send(m *Message) {
 	to := t.current()
-	members, live := to.recipients, to.live
-	if t.key.queue != "" && len(members) > 1 {
-		t.turn++
-		i := t.turn % len(members)
-		members, live = members[i:i+1], 1
-	}
-	for _, r := range members {
+	for _, r := range to.recipients {
 		r.receiver.Deliver(m, r.subscription)
 	}
-	t.sent(m, live)
+	t.sent(m, to.live)
 }
 
 // sent notes that m was handed to everybody.
