@@ -224,7 +224,6 @@ func (l *life) sub(slot int, w *want, served bool) {
 	w.round, w.first = l.round, len(b.from(0))
 	w.fate = l.forSub(b, w, served)
 	b.wants = append(b.wants, w)
-	l.shake(w)
 	if w.counted && w.fate != refused {
 		l.users[b.user].most++
 	}
@@ -321,7 +320,6 @@ func (l *life) unsubscribe(slot int) {
 		return
 	}
 	w := held[how%len(held)]
-	l.shake(w)
 	if w.counted {
 		l.users[b.user].most++
 	}

@@ -38,7 +38,6 @@ type want struct {
 	tallied             bool // it is in the user's least changes
 	max, maxTick        int
 	sure                int // what is published later must come; 0 for nothing
-	diedIn              int // the round in which it was found gone; 0 for not yet
 	first, dead         int // lines of the tab between which messages may come; dead 0: open
 	gotN                int
 	got                 map[string][]*sent
@@ -169,7 +168,7 @@ type life struct {
 	texts   map[string]*sent
 	unacked []*sent
 	stored  map[string][]*sent // by subject, in the stream's order
-	shakenQ map[string]int     // the round in which a queue group last changed
+	shakenQ map[string]int     // the round in which a member's connection last ended, by queue group
 	trace   []string
 }
 
@@ -334,7 +333,6 @@ func (l *life) unsettle(user, conv int) {
 				l.users[user].most++
 			}
 			w.fate = maybe
-			l.shake(w)
 		}
 		if b.join == conv && !b.confirmed && (b.joinEnds || !b.mustEnd) {
 			b.mustEnd, b.joinEnds, b.mayEnd = false, false, true
@@ -580,7 +578,7 @@ func (l *life) compare(i int, b *lifeTab) {
 			l.fatal("tab %d has lost the subscription %+v; it has %+v, errors %v", i, *w, got.Subscriptions, b.subErrs)
 		}
 		if w.dead == 0 {
-			w.dead, w.diedIn = got.line, l.round
+			w.dead = got.line
 		}
 		if w.fate != refused {
 			w.fate = gone
@@ -679,20 +677,11 @@ func (l *life) missing(b *lifeTab) string {
 	return ""
 }
 
-// stableQueues returns, for each queue group that did not change in this round,
-// the statuses that one of its members must have got.
+// stableQueues returns, for each queue group of which no connection has ended in
+// this round, the statuses that one of its members must have got: those who come,
+// unsubscribe, reach their maximum or lose their access take nothing along.
 func (l *life) stableQueues() map[string][]*sent {
 	due := map[string][]*sent{}
-	for _, b := range append(slices.Clone(l.old), l.tabs[:]...) {
-		if b == nil {
-			continue
-		}
-		for _, w := range b.wants {
-			if w.max > 0 && w.diedIn == 0 || w.diedIn == l.round {
-				l.shake(w) // what is on its way to a member that ends is lost to the group
-			}
-		}
-	}
 	for _, b := range l.tabs {
 		if b == nil || !b.open {
 			continue
@@ -706,7 +695,7 @@ func (l *life) stableQueues() map[string][]*sent {
 			}
 			for subject, all := range l.stored {
 				for _, s := range all {
-					if w.matches(subject) && s.round == l.round {
+					if w.matches(subject) && s.round == l.round && s.tick > w.sure {
 						due[w.queue] = append(due[w.queue], s)
 					}
 				}
