@@ -46,6 +46,8 @@ type socket struct {
 	changes *limit.ChangeMeter
 	figures metrics.Connection // the socket's goroutine's
 
+	farewell sync.WaitGroup // counts whoever closes until the last bytes are handed over
+
 	ctx    context.Context // ends with the socket
 	cancel context.CancelFunc
 }
@@ -118,7 +120,9 @@ func (s *socket) close(why closing) {
 		return
 	}
 	s.closing = true
+	s.farewell.Add(1)
 	s.mu.Unlock()
+	defer s.farewell.Done()
 	s.cancel()
 	s.closed(why)
 
@@ -133,6 +137,7 @@ const lingerTime = time.Second
 // linger waits, bounded, until the last frames are written and the browser has
 // closed its side.
 func (s *socket) linger() {
+	s.farewell.Wait()
 	deadline := time.Now().Add(lingerTime)
 	select {
 	case <-s.out.close(nil):
