@@ -320,6 +320,14 @@ func (a *App) startEdge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// The server answers a read in the read loop of the connection that asks: two
+	// batches of a history are read at a time, and none holds up an answer.
+	reads := make([]*nats.Conn, 2)
+	for i := range reads {
+		if reads[i], err = a.connect(engine.PartEdge); err != nil {
+			return err
+		}
+	}
 	opts := a.opts.Edge
 	opts.Logger = a.log
 	// A join shows what the grants say.
@@ -329,7 +337,7 @@ func (a *App) startEdge(ctx context.Context) error {
 		Subscriptions:    a.opts.Callout.MaxSubscriptions,
 		PayloadBytes:     a.opts.Callout.MaxPayloadBytes,
 	}
-	if a.edge, err = edge.New(nc, edge.Deps{Directory: a.directory, History: history.NewReader(nc), Presence: a.presence}, opts); err != nil {
+	if a.edge, err = edge.New(nc, edge.Deps{Directory: a.directory, History: history.NewReader(reads...), Presence: a.presence}, opts); err != nil {
 		return err
 	}
 	if err := a.edge.Start(ctx); err != nil {

@@ -44,7 +44,7 @@ func TestAGrantCoversWhatIsTheirs(t *testing.T) {
 			var sub, pub = jwt.StringList{"_INBOX.>"}, jwt.StringList{"gateway.subscriptions", "gateway.token"}
 			for _, id := range c.want {
 				sub = append(sub, "status."+string(id)+".*", "presence."+string(id))
-				pub = append(pub, "edge."+string(id)+".join", "edge."+string(id)+".presence")
+				pub = append(pub, "edge."+string(id)+".join", "edge."+string(id)+".presence", "edge."+string(id)+".history")
 			}
 			if got := claims.Sub.Allow; strings.Join(got, " ") != strings.Join(sub, " ") {
 				t.Errorf("subscribe: %v, want %v", got, sub)

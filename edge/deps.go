@@ -18,6 +18,7 @@ type Directory interface {
 // History reads what is stored; *history.Reader does.
 type History interface {
 	Snapshot(ctx context.Context, c status.ConversationID) (history.Snapshot, error)
+	Replay(q history.Query) *history.Replay
 }
 
 // Presence knows who is present; *presence.Tracker does.

@@ -27,17 +27,19 @@ type job struct {
 	arrived        time.Time
 }
 
-// receive returns the micro handler of an endpoint. It runs in the endpoint's
-// only goroutine and does not wait: the answer comes from a worker, which must
-// not touch micro's request any more.
-func (s *Service) receive(h handler, stats *endpointStats) micro.HandlerFunc {
-	return func(m micro.Request) {
-		j := job{subject: m.Subject(), reply: m.Reply(), handle: h, stats: stats, arrived: time.Now()}
-		if j.reply == "" {
-			return
-		}
-		if err := s.enqueue(j); err != nil {
-			s.refuse(j, err)
+// receive makes the micro handler of an endpoint. It runs in the endpoint's only
+// goroutine and does not wait: the answer comes from a worker, which must not
+// touch micro's request any more.
+func (s *Service) receive(h handler) func(*endpointStats) micro.HandlerFunc {
+	return func(stats *endpointStats) micro.HandlerFunc {
+		return func(m micro.Request) {
+			j := job{subject: m.Subject(), reply: m.Reply(), handle: h, stats: stats, arrived: time.Now()}
+			if j.reply == "" {
+				return
+			}
+			if err := s.enqueue(j); err != nil {
+				s.refuse(j, err)
+			}
 		}
 	}
 }

@@ -16,6 +16,8 @@ type Options struct {
 	QueueLength int
 	// Timeout bounds each request from its arrival. Default 2 s.
 	Timeout time.Duration
+	// History bounds the reading of stored statuses.
+	History HistoryOptions
 	// Limits are shown to browsers; the gateway enforces them.
 	Limits Limits
 	// Version is what `nats micro` shows, as semver.org has it. Default "0.0.0".
@@ -32,15 +34,44 @@ type Limits struct {
 	PayloadBytes     int `json:"payload_bytes"`      // default 65536
 }
 
+// HistoryOptions bound each request for stored statuses, and how many there are.
+// Zero means the default.
+type HistoryOptions struct {
+	// MaxStatuses is the highest limit that a request may name. Default 10,000.
+	MaxStatuses int
+	// MaxBytes bounds the statuses of one answer, headers included; what is left
+	// has to be asked for again. Default 8 MiB.
+	MaxBytes int
+	// MaxAge bounds an answer from the arrival of its request. It is below the
+	// time in which nats.conf lets the edge respond, a minute. Default 45 s.
+	MaxAge time.Duration
+	// FlowTimeout is how long a browser may leave no room before its answer is
+	// cut. It is below the gateway's RequestTimeout. Default 20 s.
+	FlowTimeout time.Duration
+	// PerUser is how many answers one user may have under way; operators count
+	// as one. One more is refused. Default 4.
+	PerUser int
+	// AtOnce is the same for all users together. Default 64.
+	AtOnce int
+}
+
 // DefaultOptions are the options with every default filled in.
 func DefaultOptions() Options {
 	return Options{
 		Workers:     16,
 		QueueLength: 256,
 		Timeout:     2 * time.Second,
-		Limits:      Limits{Categories: 10, ChangesPerMinute: 30, Subscriptions: 64, PayloadBytes: 64 << 10},
-		Version:     "0.0.0",
-		Logger:      slog.New(slog.DiscardHandler),
+		History: HistoryOptions{
+			MaxStatuses: 10_000,
+			MaxBytes:    8 << 20,
+			MaxAge:      45 * time.Second,
+			FlowTimeout: 20 * time.Second,
+			PerUser:     4,
+			AtOnce:      64,
+		},
+		Limits:  Limits{Categories: 10, ChangesPerMinute: 30, Subscriptions: 64, PayloadBytes: 64 << 10},
+		Version: "0.0.0",
+		Logger:  slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -53,6 +84,10 @@ func (o Options) Validate() error {
 	}{
 		{"workers", o.Workers},
 		{"queue length", o.QueueLength},
+		{"history: most statuses", o.History.MaxStatuses},
+		{"history: most bytes", o.History.MaxBytes},
+		{"history: answers of one user", o.History.PerUser},
+		{"history: answers at once", o.History.AtOnce},
 		{"limit of categories", o.Limits.Categories},
 		{"limit of changes per minute", o.Limits.ChangesPerMinute},
 		{"limit of subscriptions", o.Limits.Subscriptions},
@@ -62,8 +97,17 @@ func (o Options) Validate() error {
 			errs = append(errs, fmt.Errorf("edge: %s %d is negative: leave it out for the default", n.name, n.value))
 		}
 	}
-	if o.Timeout < 0 {
-		errs = append(errs, fmt.Errorf("edge: timeout %v is negative: leave it out for the default", o.Timeout))
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"timeout", o.Timeout},
+		{"history: age", o.History.MaxAge},
+		{"history: flow timeout", o.History.FlowTimeout},
+	} {
+		if d.value < 0 {
+			errs = append(errs, fmt.Errorf("edge: %s %v is negative: leave it out for the default", d.name, d.value))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -73,6 +117,12 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Workers, d.Workers)
 	setDefault(&o.QueueLength, d.QueueLength)
 	setDefault(&o.Timeout, d.Timeout)
+	setDefault(&o.History.MaxStatuses, d.History.MaxStatuses)
+	setDefault(&o.History.MaxBytes, d.History.MaxBytes)
+	setDefault(&o.History.MaxAge, d.History.MaxAge)
+	setDefault(&o.History.FlowTimeout, d.History.FlowTimeout)
+	setDefault(&o.History.PerUser, d.History.PerUser)
+	setDefault(&o.History.AtOnce, d.History.AtOnce)
 	setDefault(&o.Limits.Categories, d.Limits.Categories)
 	setDefault(&o.Limits.ChangesPerMinute, d.Limits.ChangesPerMinute)
 	setDefault(&o.Limits.Subscriptions, d.Limits.Subscriptions)

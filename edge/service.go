@@ -26,26 +26,35 @@ type Service struct {
 	gate     sync.RWMutex  // guards closed; held while a request enters the queue
 	closed   bool
 	workers  sync.WaitGroup
+	replays  *replays
+	flows    *flows
+
+	requests context.Context    // every request's; set by Start
 	cancel   context.CancelFunc // ends requests that Stop has no time for
 
 	mu      sync.Mutex // guards what follows
 	used    bool       // Start or Stop was called
 	service micro.Service
+	flowSub *nats.Subscription
 }
 
 // endpoint is one subject that the service answers.
 type endpoint struct {
 	name, subject string
-	handle        handler
+	receive       func(*endpointStats) micro.HandlerFunc
 }
 
 // endpoints lists each verb twice: as operators ask and as the gateway asks.
 func (s *Service) endpoints() []endpoint {
 	var list []endpoint
-	for verb, h := range map[string]handler{status.EdgeJoin: s.join, status.EdgePresence: s.presence} {
+	for verb, receive := range map[string]func(*endpointStats) micro.HandlerFunc{
+		status.EdgeJoin:     s.receive(s.join),
+		status.EdgePresence: s.receive(s.presence),
+		status.EdgeHistory:  s.receiveHistory,
+	} {
 		list = append(list,
-			endpoint{verb, "edge.*." + verb, h},
-			endpoint{verb + "-as", "edge.*." + verb + ".*", h})
+			endpoint{verb, "edge.*." + verb, receive},
+			endpoint{verb + "-as", "edge.*." + verb + ".*", receive})
 	}
 	return list
 }
@@ -68,6 +77,8 @@ func New(nc *nats.Conn, deps Deps, opts Options) (*Service, error) {
 		stats:    map[string]*endpointStats{},
 		queue:    make(chan job, opts.QueueLength),
 		stopping: make(chan struct{}),
+		replays:  newReplays(opts.History),
+		flows:    newFlows(),
 	}
 	for _, e := range s.endpoints() {
 		s.stats[e.name] = &endpointStats{}
@@ -99,25 +110,39 @@ func (s *Service) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("edge: %w", err)
 	}
+	s.requests, s.cancel = context.WithCancel(context.Background())
+	if err := s.listen(ctx, service); err != nil {
+		s.cancel()
+		return errors.Join(fmt.Errorf("edge: %w", err), service.Stop(), s.unlisten())
+	}
+	s.service = service
+	for range s.opts.Workers {
+		s.workers.Go(func() { s.work(s.requests) }) // ends with s.stopping
+	}
+	return nil
+}
+
+// listen subscribes to everything that the service answers or hears.
+func (s *Service) listen(ctx context.Context, service micro.Service) error {
+	var err error
+	// Every edge hears each: the token says whose it is.
+	if s.flowSub, err = s.nc.Subscribe(status.EdgeFlowSubjects, s.flows.heard); err != nil {
+		return fmt.Errorf("subscribe to %s: %w", status.EdgeFlowSubjects, err)
+	}
 	for _, e := range s.endpoints() {
-		err := service.AddEndpoint(e.name, s.receive(e.handle, s.stats[e.name]), micro.WithEndpointSubject(e.subject))
-		if err != nil {
-			return errors.Join(fmt.Errorf("edge: endpoint %s: %w", e.name, err), service.Stop())
+		if err := service.AddEndpoint(e.name, e.receive(s.stats[e.name]), micro.WithEndpointSubject(e.subject)); err != nil {
+			return fmt.Errorf("endpoint %s: %w", e.name, err)
 		}
 	}
 	if err := s.flush(ctx); err != nil {
-		return errors.Join(fmt.Errorf("edge: subscribe: %w", err), service.Stop())
-	}
-	requests, cancel := context.WithCancel(context.Background())
-	s.service, s.cancel = service, cancel
-	for range s.opts.Workers {
-		s.workers.Go(func() { s.work(requests) }) // ends with s.stopping
+		return fmt.Errorf("subscribe: %w", err)
 	}
 	return nil
 }
 
 // Stop takes no more requests, answers those that it has, and returns when every
-// worker has ended. When the context ends first, what is left is refused as
+// worker has ended. A history ends with the batch that is being read, and says
+// that there is more. When the context ends first, what is left is refused as
 // passing, and Stop returns the context's error.
 func (s *Service) Stop(ctx context.Context) error {
 	s.mu.Lock()
@@ -137,14 +162,24 @@ func (s *Service) Stop(ctx context.Context) error {
 	close(s.stopping)
 	stop := context.AfterFunc(ctx, s.cancel)
 	s.workers.Wait()
+	s.replays.running.Wait()
 	if !stop() {
 		err = errors.Join(err, ctx.Err())
 	}
 	s.cancel()
+	err = errors.Join(err, s.unlisten())
 	if err != nil {
 		return fmt.Errorf("edge: stop: %w", err)
 	}
 	return nil
+}
+
+// unlisten ends what the end of the micro service leaves.
+func (s *Service) unlisten() error {
+	if s.flowSub == nil || s.nc.IsClosed() {
+		return nil
+	}
+	return s.flowSub.Unsubscribe()
 }
 
 func (s *Service) flush(ctx context.Context) error {
@@ -153,8 +188,8 @@ func (s *Service) flush(ctx context.Context) error {
 	return s.nc.FlushWithContext(ctx)
 }
 
-// Stats returns each endpoint's counts, by its name: "join" and "presence" for
-// operators, "join-as" and "presence-as" for the gateway.
+// Stats returns each endpoint's counts, by its name: "join", "presence" and
+// "history" for operators, "join-as" and so on for the gateway.
 func (s *Service) Stats() map[string]EndpointStats {
 	out := make(map[string]EndpointStats, len(s.stats))
 	for name, e := range s.stats {

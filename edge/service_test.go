@@ -39,6 +39,9 @@ func (g gate) Snapshot(ctx context.Context, c status.ConversationID) (history.Sn
 	}
 }
 
+// Replay implements edge.History; nobody here reads one.
+func (g gate) Replay(history.Query) *history.Replay { panic("no such stream") }
+
 func TestASlowHistoryIsPassing(t *testing.T) {
 	r := start(t, setup{history: newGate(), opts: edge.Options{Timeout: 100 * time.Millisecond}})
 	_, refusal, header := ask(t, r.operator, "edge.c1.join")
@@ -189,7 +192,7 @@ func TestItIsAMicroService(t *testing.T) {
 	if err := json.Unmarshal(m.Data, &stats); err != nil {
 		t.Fatal(err)
 	}
-	if len(stats.Endpoints) != 4 {
+	if len(stats.Endpoints) != 6 {
 		t.Fatalf("endpoints %+v", stats.Endpoints)
 	}
 	for _, e := range stats.Endpoints {

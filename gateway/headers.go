@@ -7,8 +7,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// left out of what a browser gets: it knows the stream and the subject, and the
-// status has its own timestamp. That is 90 of 155 bytes of a status's headers.
+// known is left out of a status that a subscription gets: the browser knows the
+// stream and the subject, and the status has its own timestamp. That is 90 of 155
+// bytes of a status's headers.
 func known(name string) bool {
 	switch name {
 	case "Nats-Stream", "Nats-Subject", "Nats-Time-Stamp":
@@ -18,8 +19,9 @@ func known(name string) bool {
 }
 
 // appendHeaderBlock appends the header block of a message (ADR-4), or nothing
-// when no header is left. A status line, as of "no responders", is kept.
-func appendHeaderBlock(dst []byte, h nats.Header) []byte {
+// when no header is left. A status line, as of "no responders", is kept. What
+// leaveOut names is left out, unless that is nil.
+func appendHeaderBlock(dst []byte, h nats.Header, leaveOut func(name string) bool) []byte {
 	start := len(dst)
 	dst = append(dst, "NATS/1.0"...)
 	status, description := h.Get(headerStatus), h.Get(headerDescription)
@@ -34,7 +36,7 @@ func appendHeaderBlock(dst []byte, h nats.Header) []byte {
 	dst = append(dst, "\r\n"...)
 	empty := status == ""
 	for _, name := range slices.Sorted(maps.Keys(h)) {
-		if known(name) || name == headerStatus || name == headerDescription {
+		if inStatusLine := status != "" && (name == headerStatus || name == headerDescription); inStatusLine || leaveOut != nil && leaveOut(name) {
 			continue
 		}
 		for _, value := range h[name] {

@@ -285,7 +285,9 @@ func (c *callout) decide(req *jwt.AuthorizationRequestClaims, ask session.Ask, k
 		}
 		if in {
 			claims.Sub.Allow.Add(status.ConversationSubjects(id), status.PresenceSubject(id))
-			claims.Pub.Allow.Add(status.EdgeSubject(id, "join"))
+			for _, verb := range status.EdgeVerbs() {
+				claims.Pub.Allow.Add(status.EdgeSubject(id, verb))
+			}
 		}
 	}
 	if grant != nil {

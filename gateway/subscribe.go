@@ -280,7 +280,7 @@ func (sub *localSub) Ended(_ *fanout.Subscription, reason string) {
 func encodeMessage(m *fanout.Message, sid string, variant uint8) []byte {
 	out := natsproto.Msg{Subject: m.Subject, SID: sid, Payload: m.Data}
 	if variant == variantHeaders {
-		out.Header = appendHeaderBlock(nil, m.Header)
+		out.Header = appendHeaderBlock(nil, m.Header, known)
 	}
 	return messageFrame(out)
 }

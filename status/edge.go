@@ -1,6 +1,9 @@
 package status
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // What a browser may ask the gateway that holds its socket. Both are answered
 // there and never forwarded.
@@ -13,7 +16,7 @@ const (
 
 // EdgeVerbs are the requests that the edge answers for a conversation, each on
 // EdgeSubject(c, verb). A grant for a conversation covers all of them.
-func EdgeVerbs() []string { return []string{EdgeJoin, EdgePresence} }
+func EdgeVerbs() []string { return []string{EdgeJoin, EdgePresence, EdgeHistory} }
 
 const (
 	// EdgeJoin asks for the welcome: categories, limits, who is present, and the
@@ -21,13 +24,50 @@ const (
 	EdgeJoin = "join"
 	// EdgePresence asks who is present.
 	EdgePresence = "presence"
+	// EdgeHistory asks for stored statuses. The answer is many messages: one for
+	// each status, and a last one with an empty payload.
+	EdgeHistory = "history"
+)
+
+// edgeFlow is no verb to ask with: the edge gives its messages to a gateway the
+// reply subject edge.<c>.flow.<token> when it wants to know that there is room
+// for more.
+const edgeFlow = "flow"
+
+// EdgeFlowSubjects is every subject on which a gateway tells that there is room.
+const EdgeFlowSubjects = edgeRoot + ".*." + edgeFlow + ".*"
+
+// EdgeFlowSubject is where a gateway tells that there is room for more of the
+// answer that the token stands for.
+func EdgeFlowSubject(c ConversationID, token string) string {
+	return EdgeSubject(c, edgeFlow) + "." + token
+}
+
+// IsEdgeFlowSubject reports whether the subject is one of EdgeFlowSubjects.
+func IsEdgeFlowSubject(subject string) bool {
+	tokens := strings.Split(subject, ".")
+	return len(tokens) == 4 && tokens[0] == edgeRoot && tokens[2] == edgeFlow
+}
+
+// Headers of the answer to EdgeHistory. Each status has the first three, the last
+// message the others, and HeaderTruncated.
+const (
+	HeaderSequence  = "Nats-Sequence"   // in the stream
+	HeaderSubject   = "Nats-Subject"    // status.<c>.<cat>
+	HeaderTimeStamp = "Nats-Time-Stamp" // when it was stored, RFC 3339
+
+	HeaderCount     = "Status-Count"      // how many statuses came
+	HeaderNextAfter = "Status-Next-After" // everything wanted up to it has come: ask again after it
+	HeaderMore      = "Status-More"       // "true" when the answer was cut: ask again at once
 )
 
 // Why a request to the edge was refused. What is passing is ErrUnavailable and
 // ErrOverloaded here too.
 var (
-	ErrBadRequest = &Error{400, 20101, "request makes no sense"}
-	ErrNotTheirs  = &Error{404, 20102, "conversation is not found or not yours"}
+	ErrBadRequest     = &Error{400, 20101, "request makes no sense"}
+	ErrNotTheirs      = &Error{404, 20102, "conversation is not found or not yours"}
+	ErrAheadOfStream  = &Error{409, 20121, "position is above the stream's last sequence"}
+	ErrTooManyReplays = &Error{429, 20122, "too many histories are being read"}
 )
 
 // NotTheirs is the one text for a conversation that does not exist and for a

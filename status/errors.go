@@ -133,6 +133,8 @@ func Errors() []ErrorInfo {
 		{"not_purged", ErrNotPurged, "delete it again"},
 		{"internal", ErrInternal, "see the server's log"},
 		{"conversation_invalid", ErrConversationInvalid, "the description says what is wrong with it"},
+		{"ahead_of_stream", ErrAheadOfStream, "the server's data was reset: forget all positions and begin from nothing"},
+		{"too_many_replays", ErrTooManyReplays, "wait until one that you asked for has ended"},
 	}
 }
 

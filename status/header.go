@@ -25,7 +25,8 @@ const (
 )
 
 // HeaderTruncated stands on the first status behind a gap that retention has made:
-// its value is the first stream sequence that could be had.
+// its value is the first stream sequence that could be had. The last message of a
+// history has it as well.
 const HeaderTruncated = "Status-Truncated"
 
 // NormalizeHeader checks the headers that came with a status and returns those

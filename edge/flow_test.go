@@ -1,0 +1,318 @@
+package edge_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/statuswire/statuswire/edge"
+	"github.com/statuswire/statuswire/internal/history"
+	"github.com/statuswire/statuswire/status"
+)
+
+// moment is how long a test looks whether something comes that must not.
+const moment = 100 * time.Millisecond
+
+// batch reads up to the part that asks whether there is room, and returns the
+// subject to tell it on.
+func (a teller) batch(t testing.TB) (parts []*nats.Msg, flow string) {
+	t.Helper()
+	for {
+		m := a.next(t, soon)
+		if m == nil || m.Header.Get(status.HeaderSubject) == "" {
+			t.Fatalf("the answer ends after %d parts of a batch: %v", len(parts), m)
+		}
+		parts = append(parts, m)
+		if m.Reply != "" {
+			return parts, m.Reply
+		}
+	}
+}
+
+// stalls is true when nothing comes.
+func (a teller) stalls(t testing.TB) bool {
+	t.Helper()
+	return a.next(t, moment) == nil
+}
+
+func (a teller) room(t testing.TB, flow string) {
+	t.Helper()
+	if err := a.nc.Publish(flow, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestABrowsersHistoryWaitsForRoom(t *testing.T) {
+	r := start(t, setup{})
+	r.fill(t, 500, `{"text":"x"}`)
+	a := tell(t, r.gateway, aliceAsks, "")
+	got := 0
+	for range 2 {
+		parts, flow := a.batch(t)
+		if len(parts) > history.MaxBatch || !strings.HasPrefix(flow, "edge.c1.flow.") {
+			t.Fatalf("%d parts, then %s", len(parts), flow)
+		}
+		got += len(parts)
+		if !a.stalls(t) {
+			t.Fatalf("it goes on after %d without room", got)
+		}
+		// Others' words, and forged ones, do not count.
+		a.room(t, "edge.c1.flow.x")
+		a.room(t, flow+"x")
+		if !a.stalls(t) {
+			t.Fatal("it goes on although another's answer has room")
+		}
+		a.room(t, flow)
+	}
+	rest := a.rest(t)
+	if got += len(rest.parts); got != 500 || rest.last.Header.Get(status.HeaderMore) != "" {
+		t.Errorf("%d statuses, last %v", got, rest.last.Header)
+	}
+	for _, m := range rest.parts {
+		if m.Reply != "" {
+			t.Error("the last batch asks for room")
+		}
+	}
+}
+
+func TestNobodyButTheGatewayTellsThatThereIsRoom(t *testing.T) {
+	r := start(t, setup{})
+	r.fill(t, 300, `{"text":"x"}`)
+	a := tell(t, r.gateway, aliceAsks, "")
+	_, flow := a.batch(t)
+	if err := r.operator.Publish(flow, nil); err != nil { // refused by nats.conf
+		t.Fatal(err)
+	}
+	if err := r.operator.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if !a.stalls(t) {
+		t.Error("an operator's word counts")
+	}
+}
+
+func TestAnOperatorsHistoryIsNotPaced(t *testing.T) {
+	r := start(t, setup{})
+	r.fill(t, 500, `{"text":"x"}`)
+	got := askHistory(t, r.operator, "edge.c1.history", "")
+	if len(got.parts) != 500 || slices.ContainsFunc(got.parts, func(m *nats.Msg) bool { return m.Reply != "" }) {
+		t.Errorf("%d statuses", len(got.parts))
+	}
+}
+
+func TestAHistoryThatIsPacedAwayEnds(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		opts edge.HistoryOptions
+		room bool // the browser reads, but slowly
+	}{
+		{"no room in time", edge.HistoryOptions{FlowTimeout: 50 * time.Millisecond}, false},
+		{"too old", edge.HistoryOptions{MaxAge: 300 * time.Millisecond}, false},
+		{"too old, although there is room", edge.HistoryOptions{MaxAge: 300 * time.Millisecond}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := start(t, setup{opts: edge.Options{History: c.opts}})
+			r.fill(t, 10_000, `{"text":"x"}`)
+			a := tell(t, r.gateway, aliceAsks, `{"limit":10000}`)
+			got := 0
+			for {
+				m := a.next(t, soon)
+				if m == nil {
+					t.Fatal("it does not end")
+				}
+				if m.Header.Get(status.HeaderSubject) == "" {
+					if m.Header.Get(status.HeaderMore) != "true" || number(m, status.HeaderNextAfter) != uint64(got) || number(m, status.HeaderCount) != uint64(got) {
+						t.Errorf("after %d statuses: %v %s", got, m.Header, m.Data)
+					}
+					break
+				}
+				got++
+				if m.Reply != "" && c.room {
+					time.AfterFunc(20*time.Millisecond, func() { r.gateway.Publish(m.Reply, nil) })
+				}
+			}
+			if got == 0 || got >= 10_000 {
+				t.Errorf("%d statuses came", got)
+			}
+			if more := askHistory(t, r.gateway, aliceAsks, fmt.Sprintf(`{"after":%d,"limit":1}`, got)); more.refusal != nil {
+				t.Errorf("asked again: %v", more.refusal)
+			}
+		})
+	}
+}
+
+func TestOneAnswerIsBoundedInBytes(t *testing.T) {
+	r := start(t, setup{opts: edge.Options{History: edge.HistoryOptions{MaxBytes: 300 << 10}}})
+	last := r.fill(t, 50, `{"text":"`+strings.Repeat("x", 20<<10)+`"}`)
+	var all []uint64
+	for after := uint64(0); after < last; {
+		got := askHistory(t, r.gateway, aliceAsks, fmt.Sprintf(`{"after":%d}`, after))
+		size := 0
+		for _, m := range got.parts {
+			size += len(m.Data)
+		}
+		if size > 300<<10 || len(got.parts) < 10 && got.last.Header.Get(status.HeaderMore) == "true" {
+			t.Fatalf("%d statuses of %d bytes", len(got.parts), size)
+		}
+		all, after = append(all, got.sequences()...), number(got.last, status.HeaderNextAfter)
+		if more := got.last.Header.Get(status.HeaderMore) == "true"; more != (after < last) {
+			t.Fatalf("more %v after %d of %d", more, after, last)
+		}
+	}
+	if len(all) != 50 || all[49] != last || !slices.IsSorted(all) {
+		t.Errorf("all together: %v", all)
+	}
+}
+
+func TestHistoriesAtOnceAreBoundedForEachUserAndForAll(t *testing.T) {
+	r := start(t, setup{opts: edge.Options{History: edge.HistoryOptions{PerUser: 2, AtOnce: 3}}})
+	r.fill(t, 300, `{"text":"x"}`)
+	var waiting []teller
+	var flows []string
+	hang := func(subject string) {
+		t.Helper()
+		a := tell(t, r.gateway, subject, "")
+		_, flow := a.batch(t)
+		waiting, flows = append(waiting, a), append(flows, flow)
+	}
+	hang(aliceAsks)
+	hang(aliceAsks)
+	got := askHistory(t, r.gateway, aliceAsks, "")
+	if !errors.Is(got.refusal, status.ErrTooManyReplays) || !got.refusal.Retryable() || !strings.Contains(got.refusal.Description, "wait until one has ended") {
+		t.Errorf("alice's third: %+v", got.refusal)
+	}
+	hang("edge.c1.history.bob")
+	if got := askHistory(t, r.operator, "edge.c1.history", ""); !errors.Is(got.refusal, status.ErrOverloaded) {
+		t.Errorf("the fourth of all: %+v", got.refusal)
+	}
+	// Meanwhile nothing else waits.
+	for range 50 {
+		if _, refusal, _ := ask(t, r.operator, "edge.c1.join"); refusal != nil {
+			t.Fatal(refusal)
+		}
+	}
+	for i, a := range waiting {
+		a.room(t, flows[i])
+		if rest := a.rest(t); rest.refusal != nil || len(rest.parts) != 100 {
+			t.Errorf("one that waited: %d statuses, %v", len(rest.parts), rest.refusal)
+		}
+	}
+	eventually(t, "the places are free again", func() bool {
+		return askHistory(t, r.gateway, aliceAsks, `{"limit":1}`).refusal == nil
+	})
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(soon); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// One user with as many histories as are allowed delays another's by as many
+// batches as that are, and not by their whole length.
+func TestBatchesOfDifferentRequestsTakeTurns(t *testing.T) {
+	r := start(t, setup{})
+	r.fill(t, 10_000, `{"text":"x"}`)
+	// One subscription for all: its order is the order in which the edge has sent.
+	inbox := r.gateway.NewInbox()
+	all := make(chan *nats.Msg, 100_000)
+	sub, err := r.gateway.ChanSubscribe(inbox+".*", all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Unsubscribe()
+	const greedy = 4
+	for i := range greedy {
+		if err := r.gateway.PublishRequest(aliceAsks, fmt.Sprintf("%s.alice%d", inbox, i), []byte(`{"limit":10000}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	under := map[string]bool{}
+	asked := false
+	between, most, bobs, ended := 0, 0, 0, 0
+	for ended < greedy+1 {
+		var m *nats.Msg
+		select {
+		case m = <-all:
+		case <-time.After(soon):
+			t.Fatalf("nothing more; %d have ended", ended)
+		}
+		who := m.Subject[len(inbox)+1:]
+		if m.Header.Get(status.HeaderSubject) == "" {
+			ended++
+			if who == "bob" && len(under) < greedy {
+				t.Error("not all of alice's were under way")
+			}
+			continue
+		}
+		if m.Reply != "" {
+			if err := r.gateway.Publish(m.Reply, nil); err != nil {
+				t.Fatal(err)
+			}
+			if under[who] = true; len(under) == greedy && !asked {
+				asked = true
+				if err := r.gateway.PublishRequest("edge.c1.history.bob", inbox+".bob", []byte(`{"limit":2000}`)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if asked && who != "bob" {
+				between++
+			}
+		}
+		if who == "bob" {
+			if bobs++; bobs%history.MaxBatch == 1 { // the first of a batch
+				most = max(most, between)
+				between = 0
+			}
+		}
+	}
+	// In one round each of alice's has one batch; what is sent and not yet received
+	// makes it up to two rounds more.
+	t.Logf("at most %d batches of alice's before one of bob's", most)
+	if bobs != 2000 || most > 3*greedy {
+		t.Errorf("bob has %d statuses, and up to %d batches of alice's before one of his", bobs, most)
+	}
+}
+
+func TestStopEndsAHistoryWithWhereToGoOn(t *testing.T) {
+	r := start(t, setup{})
+	r.fill(t, 500, `{"text":"x"}`)
+	paced := tell(t, r.gateway, aliceAsks, "")
+	parts, _ := paced.batch(t)
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	begun := time.Now()
+	if err := r.service.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("Stop took %v: it waited for the browser", took)
+	}
+	last := paced.next(t, soon)
+	if last == nil || last.Header.Get(status.HeaderMore) != "true" || number(last, status.HeaderNextAfter) != number(parts[len(parts)-1], status.HeaderSequence) {
+		t.Errorf("last message %v", last)
+	}
+}
+
+func TestAHistoryEndsWithTheAccess(t *testing.T) {
+	r := start(t, setup{})
+	r.fill(t, 500, `{"text":"x"}`)
+	a := tell(t, r.gateway, "edge.c1.history.bob", "")
+	_, flow := a.batch(t)
+	if _, err := r.directory.RemoveMember(t.Context(), "c1", "bob"); err != nil {
+		t.Fatal(err)
+	}
+	a.room(t, flow)
+	if rest := a.rest(t); !errors.Is(rest.refusal, status.ErrNotTheirs) || len(rest.parts) > 0 {
+		t.Errorf("%d statuses more, refusal %v", len(rest.parts), rest.refusal)
+	}
+}

@@ -1,0 +1,215 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/statuswire/statuswire/internal/history"
+	"github.com/statuswire/statuswire/status"
+)
+
+// batchTimeout bounds one batch, the wait for its turn included.
+const batchTimeout = 10 * time.Second
+
+// receiveHistory returns the micro handler of edge.<c>.history. Each request gets
+// a goroutine of its own, so that neither another history nor a join waits for it.
+func (s *Service) receiveHistory(stats *endpointStats) micro.HandlerFunc {
+	return func(m micro.Request) {
+		j := job{subject: m.Subject(), reply: m.Reply(), stats: stats, arrived: time.Now()}
+		if j.reply == "" {
+			return
+		}
+		if err := s.startReplay(j, m.Data()); err != nil {
+			s.refuse(j, refusalOf(err))
+		}
+	}
+}
+
+func (s *Service) startReplay(j job, body []byte) error {
+	r, err := parseRequest(j.subject)
+	if err != nil {
+		return err
+	}
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if s.closed {
+		return status.ErrUnavailable.Withf("the edge is stopping: ask again")
+	}
+	if err := s.replays.enter(r.user); err != nil {
+		return err
+	}
+	s.replays.running.Go(func() { // ends with the answer, at the latest after MaxAge
+		defer s.replays.leave(r.user)
+		s.replay(j, r, body)
+	})
+	return nil
+}
+
+// replay answers one request. A panic in what it calls ends that request only.
+func (s *Service) replay(j job, r request, body []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.opts.Logger.Error("edge: a history panicked", "subject", j.subject, "panic", p, "stack", string(debug.Stack()))
+			s.refuse(j, refusalOf(errors.New("panic")))
+		}
+	}()
+	ctx, cancel := context.WithDeadline(s.requests, j.arrived.Add(s.opts.History.MaxAge))
+	defer cancel()
+	a := answering{service: s, job: j, request: r}
+	if err := a.stream(ctx, body); err != nil {
+		refusal := refusalOf(err)
+		if refusal.Retryable() {
+			s.opts.Logger.Warn("edge: no history", "subject", j.subject, "error", err)
+		}
+		s.refuse(j, refusal)
+		return
+	}
+	a.end()
+	j.stats.done(time.Since(j.arrived), nil)
+}
+
+// answering is the answer to one request for the history.
+type answering struct {
+	service *Service
+	job     job
+	request request
+
+	flow      *flow // nil for operators, who are not paced
+	left      int   // statuses that may still be sent
+	bytes     int   // sent so far
+	count     int
+	nextAfter uint64
+	truncated uint64
+	more      bool
+	read      bool // at least one batch
+}
+
+// stream sends everything but the last message.
+func (a *answering) stream(ctx context.Context, body []byte) error {
+	asked, err := parseHistoryRequest(body, a.service.opts.History.MaxStatuses)
+	if err != nil {
+		return err
+	}
+	if a.request.user != "" {
+		fl, closeFlow := a.service.flows.open(a.request.conversation)
+		defer closeFlow()
+		a.flow = fl
+	}
+	a.left = asked.limit
+	replay := a.service.deps.History.Replay(asked.query(a.request.conversation))
+	for {
+		// Access may end while the answer is under way.
+		if _, err := a.service.conversation(ctx, a.request); err != nil {
+			return err
+		}
+		b, err := a.next(ctx, replay)
+		if a.read && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			a.more = true // it has become too old
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		a.read = true
+		a.more = a.send(b) || !b.Done
+		if !a.more || !a.goesOn(ctx) {
+			return nil
+		}
+		// Without statuses there is nothing to pace, and nobody to ask.
+		if a.flow != nil && len(b.Messages) > 0 && !a.flow.wait(ctx, a.service.opts.History.FlowTimeout, a.service.stopping) {
+			return nil
+		}
+	}
+}
+
+func (a *answering) next(ctx context.Context, replay *history.Replay) (history.Batch, error) {
+	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
+	defer cancel()
+	b, err := replay.Next(ctx, min(a.left, history.MaxBatch))
+	if errors.Is(err, history.ErrAheadOfStream) {
+		return b, status.ErrAheadOfStream.Withf("the position is above the stream's last sequence, so its data was reset: forget all positions and begin from nothing")
+	}
+	if err != nil {
+		return b, fmt.Errorf("history: %w", err)
+	}
+	return b, nil
+}
+
+// goesOn is true while no bound has been reached.
+func (a *answering) goesOn(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-a.service.stopping:
+		return false
+	default:
+		return a.hasRoom()
+	}
+}
+
+// hasRoom is true while neither the limit nor the bound in bytes is reached.
+func (a *answering) hasRoom() bool { return a.left > 0 && a.bytes < a.service.opts.History.MaxBytes }
+
+// send sends the batch. It is true when not all of it fitted.
+func (a *answering) send(b history.Batch) (cut bool) {
+	if b.Truncated > 0 {
+		a.truncated = b.Truncated
+	}
+	for i, m := range b.Messages {
+		part := a.part(m)
+		if i == 0 && b.Truncated > 0 {
+			part.Header.Set(status.HeaderTruncated, strconv.FormatUint(b.Truncated, 10))
+		}
+		size := part.Size()
+		if a.count > 0 && a.bytes+size > a.service.opts.History.MaxBytes {
+			a.bytes = a.service.opts.History.MaxBytes
+			return true
+		}
+		a.bytes += size
+		a.left--
+		a.count++
+		a.nextAfter = m.Sequence
+		if a.flow != nil && i == len(b.Messages)-1 && !b.Done && a.hasRoom() {
+			part.Reply = a.flow.subject
+		}
+		a.service.send(a.job, part)
+	}
+	a.nextAfter = b.UpTo
+	return false
+}
+
+// part is the message for one status. It takes m's header.
+func (a *answering) part(m history.Message) *nats.Msg {
+	if m.Header == nil {
+		m.Header = nats.Header{}
+	}
+	m.Header.Set(status.HeaderSequence, strconv.FormatUint(m.Sequence, 10))
+	m.Header.Set(status.HeaderSubject, m.Subject)
+	m.Header.Set(status.HeaderTimeStamp, m.Time.Format(time.RFC3339Nano))
+	return &nats.Msg{Subject: a.job.reply, Header: m.Header, Data: m.Data}
+}
+
+// end sends the last message. Its payload is empty: by that nats-core's
+// requestMany knows it.
+func (a *answering) end() {
+	last := &nats.Msg{Subject: a.job.reply, Header: nats.Header{
+		"Status":               {"204"},
+		"Description":          {"EOB"},
+		status.HeaderCount:     {strconv.Itoa(a.count)},
+		status.HeaderNextAfter: {strconv.FormatUint(a.nextAfter, 10)},
+	}}
+	if a.more {
+		last.Header.Set(status.HeaderMore, "true")
+	}
+	if a.truncated > 0 {
+		last.Header.Set(status.HeaderTruncated, strconv.FormatUint(a.truncated, 10))
+	}
+	a.service.send(a.job, last)
+}

@@ -1,0 +1,175 @@
+package gateway
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/statuswire/statuswire/status"
+)
+
+// relay brings the answers to forwarded requests back to the sockets. The
+// browser's reply subject never leaves its socket: outside, a request has a
+// reply subject of the relay's own. An answer is one message, or parts and a last
+// message.
+type relay struct {
+	nc      *nats.Conn
+	timeout time.Duration
+	prefix  string // its own inbox, with the last dot
+	pacing  sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows
+	sub     *nats.Subscription
+	waiting map[string]*waiting // by the last token of the reply subject
+}
+
+// waiting is a request without its last message yet.
+type waiting struct {
+	socket *webSocket
+	reply  string // the browser's reply subject
+	timer  *time.Timer
+
+	// Ends with the request; nil until its answer is paced. Guarded by relay.mu.
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+func newRelay(nc *nats.Conn, timeout time.Duration) *relay {
+	return &relay{nc: nc, timeout: timeout, prefix: nc.NewInbox() + ".", waiting: map[string]*waiting{}}
+}
+
+func (r *relay) start() error {
+	sub, err := r.nc.Subscribe(r.prefix+"*", r.answer)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.sub = sub
+	r.mu.Unlock()
+	return r.nc.Flush()
+}
+
+func (r *relay) stop() error {
+	r.mu.Lock()
+	for token := range r.waiting {
+		r.dropLocked(token)
+	}
+	sub := r.sub
+	r.sub = nil
+	r.mu.Unlock()
+	r.pacing.Wait()
+	if sub == nil || r.nc.IsClosed() {
+		return nil
+	}
+	return sub.Unsubscribe()
+}
+
+// forward sends a request on behalf of the socket.
+func (r *relay) forward(s *webSocket, subject, reply string, header nats.Header, body []byte) error {
+	m := &nats.Msg{Subject: subject, Header: header, Data: body}
+	if reply != "" {
+		token := nats.NewInbox()[len(nats.InboxPrefix):]
+		m.Reply = r.prefix + token
+		w := &waiting{socket: s, reply: reply}
+		r.mu.Lock()
+		r.waiting[token] = w
+		w.timer = time.AfterFunc(r.timeout, func() { r.take(token) })
+		r.mu.Unlock()
+		s.countRequest(1)
+	}
+	return r.nc.PublishMsg(m)
+}
+
+// take removes the request and returns it; nil when it is gone already.
+func (r *relay) take(token string) *waiting {
+	r.mu.Lock()
+	w := r.dropLocked(token)
+	r.mu.Unlock()
+	if w != nil {
+		w.socket.countRequest(-1)
+	}
+	return w
+}
+
+// dropLocked removes the request and ends what waits for it; mu is held.
+func (r *relay) dropLocked(token string) *waiting {
+	w := r.waiting[token]
+	if w == nil {
+		return nil
+	}
+	delete(r.waiting, token)
+	w.timer.Stop()
+	if w.cancel != nil {
+		w.cancel()
+	}
+	return w
+}
+
+// goesOn returns the request, which has more time from now on; nil when it is gone.
+func (r *relay) goesOn(token string) *waiting {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := r.waiting[token]
+	if w != nil {
+		w.timer.Reset(r.timeout)
+	}
+	return w
+}
+
+// answer hands an answer, or a part of one, to the socket that asked.
+func (r *relay) answer(m *nats.Msg) {
+	token := strings.TrimPrefix(m.Subject, r.prefix)
+	if m.Header.Get(status.HeaderSubject) != "" {
+		if w := r.goesOn(token); w != nil {
+			w.socket.inbox(w.reply, m.Header, m.Data)
+			if status.IsEdgeFlowSubject(m.Reply) {
+				r.pace(token, w, m.Reply)
+			}
+		}
+		return
+	}
+	w := r.take(token)
+	if w == nil {
+		return
+	}
+	w.socket.out.settle(w)
+	if m.Header.Get(headerStatus) == "503" && !w.socket.wantsNoResponders() {
+		return
+	}
+	w.socket.inbox(w.reply, m.Header, m.Data)
+}
+
+// pace tells on the subject that there is room for the next parts, as soon as
+// there is.
+func (r *relay) pace(token string, w *waiting, subject string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.waiting[token] != w {
+		return
+	}
+	if w.ctx == nil {
+		w.ctx, w.cancel = context.WithCancel(w.socket.ctx)
+	}
+	r.pacing.Go(func() { // ends with room, the request or the socket
+		if w.socket.out.ready(w.ctx, w) != nil || r.goesOn(token) == nil {
+			return
+		}
+		if err := r.nc.Publish(subject, nil); err != nil {
+			w.socket.gateway.opts.Logger.Error("cannot tell that there is room", "error", err)
+		}
+	})
+}
+
+// forget drops the requests of a socket that is gone.
+func (r *relay) forget(s *socket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for token, w := range r.waiting {
+		if &w.socket.socket == s {
+			r.dropLocked(token)
+		}
+	}
+}
