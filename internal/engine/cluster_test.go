@@ -107,3 +107,24 @@ func TestThreeServersShareTheStreamsAndSealTheirCallouts(t *testing.T) {
 		t.Errorf("with the flag %d are left", n)
 	}
 }
+
+func TestTheFanOutHearsOfANewLeader(t *testing.T) {
+	engines, _ := startCluster(t)
+	info, err := statusStream(t, engines[0]).Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var leader int
+	if _, err := fmt.Sscanf(info.Cluster.Leader, "n%d", &leader); err != nil {
+		t.Fatal(err)
+	}
+	elected := subscribe(t, connect(t, engines[(leader+1)%3], engine.PartFanout), "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.STATUS")
+	stop(t, engines[leader])
+	m, err := elected.NextMsg(30 * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(m.Data), fmt.Sprintf(`"leader":"n%d"`, leader)) {
+		t.Errorf("the one that is gone was elected: %s", m.Data)
+	}
+}

@@ -69,6 +69,7 @@ var uses = map[string]struct{ publish, subscribe []use }{
 			{"status.*.*", "ingest.c1.engine"}, // stored and republished
 			{"presence.*", "presence.c1"},
 			{"_INBOX_fanout.>", "_INBOX_fanout.abc.1"},
+			{"$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.STATUS", "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.STATUS"},
 		},
 	},
 	"BROADCASTER_KEY": {
@@ -373,7 +374,7 @@ func TestNATSConfDeniesEachUserWhatIsOthers(t *testing.T) {
 		},
 		"FANOUT_KEY": {
 			publish:   []string{"status.c1.engine", "ingest.c1.engine", "edge.c1.join.alice", "presence.c1", "$JS.API.DIRECT.GET.AUDIT", "$JS.API.DIRECT.GET.KV_directory", "$JS.API.STREAM.INFO.AUDIT", "$JS.API.CONSUMER.CREATE.STATUS"},
-			subscribe: []string{">", "submit.*.*", "_INBOX.>", "audit.>"},
+			subscribe: []string{">", "submit.*.*", "_INBOX.>", "audit.>", "$JS.EVENT.>"},
 		},
 		"BROADCASTER_KEY": {
 			publish:   []string{"status.c1.engine", "submit.c1.engine", "edge.c1.join.alice", "audit.connect.denied", "$JS.API.INFO", "_INBOX_gateway.abc.1"},

@@ -1,85 +1,290 @@
 package fanout
 
 import (
-	"cmp"
 	"context"
-	"math"
-	"slices"
+	"errors"
+	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // RePublish is at-most-once, and a publish that is answered as a duplicate is
 // never republished (nats-server 2.15.2): a status can be stored and never come.
 // The next one on its subject would show the hole; until there is one, only the
-// stream can tell. So each topic asks it from time to time.
+// stream can tell. So each topic asks it: from time to time, and at once when it is
+// likely that something was lost.
 
-// check asks for every topic, one after the other, whether the stream has newer
-// statuses than were delivered, and mends what is missing.
-func (f *Fanout) check() {
-	ticker := time.NewTicker(f.opts.CheckEvery)
-	defer ticker.Stop()
+// checks says which topics are due. Safe for concurrent use.
+type checks struct {
+	mu      sync.Mutex // guards what follows and every topic's check
+	some    *sync.Cond // something is due, or stopped
+	turns   []map[*topic]struct{}
+	entered int      // topics so far
+	due     []*topic // first in, first out; those that are due no more stand in it as well
+	stopped bool
+}
+
+// checkState is what checks keeps with a topic.
+type checkState struct {
+	turn int
+	due  bool
+}
+
+func newChecks(turns int) *checks {
+	q := &checks{turns: make([]map[*topic]struct{}, turns)}
+	q.some = sync.NewCond(&q.mu)
+	for i := range q.turns {
+		q.turns[i] = map[*topic]struct{}{}
+	}
+	return q
+}
+
+// enter gives the topic a turn.
+func (q *checks) enter(t *topic) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	t.check.turn = q.entered % len(q.turns)
+	q.entered++
+	q.turns[t.check.turn][t] = struct{}{}
+}
+
+func (q *checks) forget(t *topic) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.turns[t.check.turn], t)
+	t.check.due = false
+}
+
+// soon has the topic checked as soon as possible.
+func (q *checks) soon(t *topic) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.addLocked(t)
+}
+
+// allSoon has every topic checked as soon as possible.
+func (q *checks) allSoon() {
+	for turn := range q.turns {
+		q.turnSoon(turn)
+	}
+}
+
+func (q *checks) turnSoon(turn int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for t := range q.turns[turn] {
+		q.addLocked(t)
+	}
+}
+
+func (q *checks) addLocked(t *topic) {
+	if _, entered := q.turns[t.check.turn][t]; !entered || t.check.due {
+		return
+	}
+	t.check.due = true
+	q.due = append(q.due, t)
+	q.some.Signal()
+}
+
+// next waits for a topic that is due. It is nil after stop.
+func (q *checks) next() *topic {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for {
-		select {
-		case <-ticker.C:
-		case <-f.ctx.Done():
-			return
+		for len(q.due) == 0 && !q.stopped {
+			q.some.Wait()
 		}
-		for _, t := range f.checked() {
-			if f.ctx.Err() != nil {
+		if q.stopped {
+			return nil
+		}
+		t := q.due[0]
+		q.due = q.due[1:]
+		if t.check.due {
+			t.check.due = false
+			return t
+		}
+	}
+}
+
+func (q *checks) stop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stopped = true
+	q.some.Broadcast()
+}
+
+const (
+	// maxTurns is in how many parts the topics are checked, one after the other,
+	// within CheckEvery: very many do not ask all at once.
+	maxTurns = 30
+	minTurn  = 100 * time.Millisecond
+
+	// checksAtOnce bounds what is asked at a time; when the stream is away, each
+	// of them waits for checkRetryWait before it asks again.
+	checksAtOnce   = 4
+	checkRetryWait = time.Second
+
+	// leaderElected is published when the stream gets another leader: what the old
+	// one has stored last it may not have republished. Only in a cluster, and only
+	// for a stream with replicas (nats-server 2.15.2, sendStreamLeaderElectAdvisory).
+	leaderElected = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.STATUS"
+)
+
+func turnsIn(every time.Duration) int {
+	return int(max(1, min(every/minTurn, maxTurns)))
+}
+
+// watch says when topics are due: by turns, one whose messages the NATS client has
+// dropped, and all of them after a leader change or when the connection was away.
+func (f *Fanout) watch() error {
+	elections := make(chan *nats.Msg, 8)
+	leader, err := f.nc.ChanSubscribe(leaderElected, elections)
+	if err != nil {
+		return err
+	}
+	logging := f.nc.ErrorHandler()
+	f.nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		if errors.Is(err, nats.ErrSlowConsumer) {
+			f.dropped(sub)
+		}
+		if logging != nil {
+			logging(nc, sub, err)
+		}
+	})
+	connected := f.nc.StatusChanged(nats.CONNECTED)
+	f.running.Go(func() {
+		defer func() { _ = leader.Unsubscribe() }() // fails when the connection is closed
+		defer f.nc.RemoveStatusListener(connected)
+		turns := len(f.checks.turns)
+		ticker := time.NewTicker(f.opts.CheckEvery / time.Duration(turns))
+		defer ticker.Stop()
+		for turn := 0; ; {
+			select {
+			case <-ticker.C:
+				f.checks.turnSoon(turn)
+				turn = (turn + 1) % turns
+			case <-elections:
+				f.checks.allSoon()
+			case <-connected:
+				f.checkAgain()
+			case <-f.ctx.Done():
+				f.checks.stop()
 				return
 			}
-			f.checkTopic(t)
 		}
+	})
+	for range checksAtOnce {
+		f.running.Go(f.check)
 	}
+	return nil
 }
 
-// checked returns the topics of now that keep positions.
-func (f *Fanout) checked() []*topic {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var all []*topic
-	for _, t := range f.topics {
-		if t.at != nil {
-			all = append(all, t)
-		}
-	}
-	return all
-}
-
-func (f *Fanout) checkTopic(t *topic) {
-	<-t.opened
+// checkAgain checks every topic after the connection was away: when the server
+// knows the interest again, so that nothing is lost behind the check.
+func (f *Fanout) checkAgain() {
 	ctx, cancel := context.WithTimeout(f.ctx, f.opts.RepairTimeout)
 	defer cancel()
-	stored, upTo, err := f.repair.LastSequences(ctx, t.key.subject)
-	if err != nil {
-		if f.ctx.Err() == nil {
-			f.opts.Logger.Warn("cannot check a topic", "subject", t.key.subject, "error", err)
-		}
-		return
+	if f.Flush(ctx) == nil { // otherwise it is away again
+		f.checks.allSoon()
 	}
-	t.order.Lock()
-	defer t.order.Unlock()
-	behind := false
-	for subject, seq := range stored {
-		if t.at.behind(subject, seq) {
-			behind = true
-			t.waiting = append(t.waiting, probe(subject, seq))
-		}
-	}
-	if !behind && t.at.whole.Load() {
-		t.at.known(upTo)
-	}
-	if len(t.waiting) == 0 || t.mending {
-		return
-	}
-	// Lowest first, so that a wildcard gets them in the order of the stream.
-	slices.SortFunc(t.waiting, func(a, b *Message) int { return cmp.Compare(a.prev, b.prev) })
-	t.mending = true
-	f.running.Go(t.mend)
 }
 
-// probe stands among the waiting messages for one that has not come: a hole up
-// to seq. It is delivered to nobody.
-func probe(subject string, seq uint64) *Message {
-	return &Message{Subject: subject, Sequence: math.MaxUint64, prev: seq, probe: true}
+// dropped is called when the NATS client had no room for messages of sub.
+func (f *Fanout) dropped(sub *nats.Subscription) {
+	if v, ok := f.bySub.Load(sub); ok && v.(*topic).at != nil {
+		t := v.(*topic)
+		t.dropping.Store(true)
+		f.checks.soon(t)
+	}
+}
+
+// check asks for one due topic after the other.
+func (f *Fanout) check() {
+	for {
+		t := f.checks.next()
+		if t == nil {
+			return
+		}
+		if err := f.checkTopic(t); err != nil && f.ctx.Err() == nil {
+			f.opts.Logger.Warn("cannot check a topic", "subject", t.key.subject, "error", err)
+			f.checks.soon(t)
+			pause(f.ctx, checkRetryWait)
+		}
+	}
+}
+
+// checkTopic asks the stream whether it has newer statuses than were delivered, and
+// mends what is missing.
+func (f *Fanout) checkTopic(t *topic) error {
+	select {
+	case <-t.opened:
+	case <-f.ctx.Done():
+		return f.ctx.Err()
+	}
+	if t.upstream == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(f.ctx, f.opts.RepairTimeout)
+	defer cancel()
+	if t.dropping.CompareAndSwap(true, false) {
+		_ = f.barrier(ctx, t, nil) // more may be dropped until there is room; if it takes too long, ask now
+	}
+	last, upTo, err := f.repair.LastSequences(ctx, t.key.subject)
+	if err != nil {
+		return err
+	}
+	if !t.at.whole.Load() {
+		return f.barrier(ctx, t, func() { t.adoptLocked(last, upTo) })
+	}
+	g := &gap{subject: t.key.subject, last: last, upTo: upTo}
+	if t.nothingMissing(g) {
+		return nil
+	}
+	_ = f.barrier(ctx, t, nil) // what is on its way need not be fetched
+	t.mendMissing(g)
+	return nil
+}
+
+// nothingMissing is true when everything up to the end of g was delivered.
+func (t *topic) nothingMissing(g *gap) bool {
+	t.order.Lock()
+	defer t.order.Unlock()
+	return t.nothingMissingLocked(g)
+}
+
+func (t *topic) nothingMissingLocked(g *gap) bool {
+	if _, open := g.after(t.at); open {
+		return false
+	}
+	t.at.known(g.upTo)
+	return true
+}
+
+// mendMissing fetches what is missing.
+func (t *topic) mendMissing(g *gap) {
+	t.order.Lock()
+	defer t.order.Unlock()
+	if t.nothingMissingLocked(g) {
+		return
+	}
+	for i := range t.waiting {
+		if t.waiting[i].gap != nil { // asked before, and not mended yet
+			t.waiting[i].gap = g
+			return
+		}
+	}
+	t.mendLocked(waiter{gap: g})
+}
+
+// adoptLocked takes what is stored as the beginning of a topic that had none: all
+// that came live until it was read was delivered. order is held.
+func (t *topic) adoptLocked(last map[string]uint64, upTo uint64) {
+	for subject, seq := range last {
+		if t.at.bySubject[subject] == nil {
+			t.at.settle(subject, seq)
+		}
+	}
+	t.at.whole.Store(true)
+	t.nothingMissingLocked(&gap{last: last, upTo: upTo})
 }

@@ -18,7 +18,8 @@
 // meanwhile, and steps aside when its receiver is where the topic is.
 //
 // A status that was stored and never came, with none behind it that would show
-// the hole, is found by asking the stream from time to time (check.go).
+// the hole, is found by asking the stream: from time to time, and at once when it
+// is likely (check.go).
 //
 // Delivery never blocks: a Receiver takes the message or deals with being slow
 // by itself. When the last receiver of a topic leaves, the upstream

@@ -1,6 +1,13 @@
 package fanout
 
-import "github.com/nats-io/nats.go"
+import (
+	"context"
+
+	"github.com/nats-io/nats.go"
+)
+
+// ChecksAtOnce is how many topics may be checked at a time.
+const ChecksAtOnce = checksAtOnce
 
 // Take lets m pass as if it had come from upstream for the topic of the subject.
 func (f *Fanout) Take(subject string, m *nats.Msg) {
@@ -10,24 +17,15 @@ func (f *Fanout) Take(subject string, m *nats.Msg) {
 	t.take(newMessage(m))
 }
 
-// Deaf takes the topic's upstream interest away while do runs, so that what is
-// republished meanwhile is lost.
+// Deaf loses what is republished for the topic while do runs.
 func (f *Fanout) Deaf(subject string, do func()) error {
 	f.mu.Lock()
 	t := f.topics[topicKey{subject, ""}]
 	f.mu.Unlock()
-	if err := t.upstream.Unsubscribe(); err != nil {
-		return err
-	}
-	if err := f.nc.Flush(); err != nil {
-		return err
-	}
-	do()
 	f.bySub.Delete(t.upstream)
-	if err := f.listen(t); err != nil {
-		return err
-	}
-	return f.nc.Flush()
+	defer f.bySub.Store(t.upstream, t)
+	do()
+	return f.barrier(context.Background(), t, nil)
 }
 
 // Live is true when the topic delivers to the receiver itself.

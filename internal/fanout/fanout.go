@@ -51,7 +51,8 @@ type Options struct {
 	// subscriptions that it is for are ended with an error. Default 5.
 	RepairAttempts int
 	// CheckEvery is how often each topic asks the stream whether something was
-	// stored that did not come. Default 30 s.
+	// stored that did not come. It does so at once after a leader change, when the
+	// connection was away, and when messages were dropped. Default 30 s.
 	CheckEvery time.Duration
 	// OnDelivered hears of each message once, with the number of its receivers.
 	// It must be quick, and not call back. Default: nobody hears.
@@ -99,7 +100,9 @@ type Fanout struct {
 	groups  map[groupKey]*group
 	stopped bool
 
-	bySub sync.Map // *nats.Subscription → *topic: whose message it is
+	bySub  sync.Map // *nats.Subscription → *topic: whose message it is
+	marks  sync.Map // *nats.Msg → waiterOf: no messages, see barrier.go
+	checks *checks
 
 	ctx     context.Context // ends with Stop
 	cancel  context.CancelFunc
@@ -141,7 +144,7 @@ func New(nc *nats.Conn, repair Repair, opts Options) *Fanout {
 	if opts.Logger == nil {
 		opts.Logger = d.Logger
 	}
-	f := &Fanout{opts: opts, nc: nc, repair: repair, seed: maphash.MakeSeed(), topics: map[topicKey]*topic{}, groups: map[groupKey]*group{}}
+	f := &Fanout{opts: opts, nc: nc, repair: repair, seed: maphash.MakeSeed(), topics: map[topicKey]*topic{}, groups: map[groupKey]*group{}, checks: newChecks(turnsIn(opts.CheckEvery))}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	for range opts.Shards {
 		f.shards = append(f.shards, make(chan *nats.Msg, opts.ShardQueue))
@@ -154,7 +157,11 @@ func (f *Fanout) Start(context.Context) error {
 	for _, shard := range f.shards {
 		f.running.Go(func() { f.serve(shard) })
 	}
-	f.running.Go(f.check)
+	if err := f.watch(); err != nil {
+		f.cancel()
+		f.running.Wait()
+		return fmt.Errorf("start the fan-out: %w", err)
+	}
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
+	"github.com/statuswire/statuswire"
 	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/fanout"
 	"github.com/statuswire/statuswire/internal/history"
@@ -38,7 +39,10 @@ func newRig(t testing.TB, opts fanout.Options) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.New(engine.Options{StoreDir: dir, Listen: "127.0.0.1:0", Keys: set})
+	// The tests themselves say that there is a new leader.
+	purge := `"$JS.API.STREAM.PURGE.STATUS"`
+	conf := strings.Replace(string(statuswire.DefaultNATSConfig()), purge, purge+`, "$JS.EVENT.>"`, 1)
+	e, err := engine.New(engine.Options{Config: []byte(conf), StoreDir: dir, Listen: "127.0.0.1:0", Keys: set})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +58,7 @@ func newRig(t testing.TB, opts fanout.Options) *rig {
 		return nc
 	}
 	r := &rig{t: t, ingest: connect(engine.PartBroadcaster), live: connect(engine.PartFanout), admin: connect(engine.PartAdmin)}
-	r.repair = &stream{reader: history.NewReader(connect(engine.PartFanout)), piece: replayPiece}
+	r.repair = &stream{reader: history.NewReader(connect(engine.PartFanout)), piece: replayPiece, asked: map[string]int{}}
 	r.fanout = fanout.New(r.live, r.repair, opts)
 	if err := r.fanout.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -116,6 +120,10 @@ type stream struct {
 	calls   int
 	replays int
 	piece   int // statuses in a piece
+
+	blind              error          // what asking for positions fails with
+	asked              map[string]int // how often
+	asking, mostAsking int            // how many ask at a time
 }
 
 func (s *stream) After(ctx context.Context, subject string, after, upTo uint64, limit int) ([]fanout.Stored, bool, error) {
@@ -127,7 +135,35 @@ func (s *stream) After(ctx context.Context, subject string, after, upTo uint64, 
 }
 
 func (s *stream) LastSequences(ctx context.Context, subject string) (map[string]uint64, uint64, error) {
+	s.mu.Lock()
+	s.asked[subject]++
+	s.asking++
+	s.mostAsking = max(s.mostAsking, s.asking)
+	err := s.blind
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.asking--
+		s.mu.Unlock()
+	}()
+	if err != nil {
+		return nil, 0, err
+	}
 	return s.reader.LastSequences(ctx, subject)
+}
+
+// checked is how often the positions of the subject were asked for.
+func (s *stream) checked(subject string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[subject]
+}
+
+// fails sets what asking for positions fails with.
+func (s *stream) fails(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blind = err
 }
 
 func (s *stream) Replay(subject string, place fanout.Place) fanout.Replay {
@@ -258,6 +294,13 @@ func (r *rig) without(subject string, do func()) {
 
 // replay lets a message pass that upstream did not send.
 func (r *rig) replay(m *nats.Msg) { r.fanout.Take(m.Subject, m) }
+
+// called is how many reads there were, but for positions.
+func (s *stream) called() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls
+}
 
 // tried is how many replays were begun.
 func (s *stream) tried() int {

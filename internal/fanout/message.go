@@ -28,7 +28,6 @@ type Message struct {
 	Replayed bool
 
 	prev     uint64 // Nats-Last-Sequence
-	probe    bool   // no message, see check.go
 	position *position
 	encoded  []encoded
 }

@@ -245,5 +245,5 @@ func (c *catchUp) give(reason string) {
 		return
 	}
 	c.topic.fanout.leave(c.topic)
-	c.Ended(c.sub, reason)
+	c.sub.end(reason)
 }

@@ -55,18 +55,31 @@ func (f *Fanout) pass(ms []*nats.Msg) {
 			continue
 		}
 		if first.Sub.Queue != "" {
-			f.passQueued(first)
+			if first.Subject == "" {
+				f.passMark(first)
+			} else {
+				f.passQueued(first)
+			}
 			continue
 		}
 		var run []*Message
+		var marks []*nats.Msg // what stood before them is in run
 		for j, m := range ms[i:] {
-			if m != nil && m.Sub == first.Sub {
+			switch {
+			case m == nil || m.Sub != first.Sub:
+				continue
+			case m.Subject == "":
+				marks = append(marks, m)
+			default:
 				run = append(run, newMessage(m))
-				ms[i+j] = nil
 			}
+			ms[i+j] = nil
 		}
 		if t, ok := f.bySub.Load(first.Sub); ok {
 			t.(*topic).take(run...)
+		}
+		for _, m := range marks {
+			f.passMark(m)
 		}
 	}
 }

@@ -14,3 +14,19 @@ type Subscription struct {
 	index    int                     // place in topic.members while it is one; guarded by topic.mu
 	member   bool
 }
+
+// stop ends what is read for the subscription.
+func (s *Subscription) stop() {
+	if c := s.catchUp.Load(); c != nil {
+		c.end()
+	}
+}
+
+// end tells the receiver that the subscription was ended.
+func (s *Subscription) end(reason string) {
+	if c := s.catchUp.Load(); c != nil {
+		c.Ended(s, reason)
+		return
+	}
+	s.receiver.Ended(s, reason)
+}

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 
@@ -40,6 +41,7 @@ type topic struct {
 	group  *group // nil for no queue group
 	refs   int    // subscriptions and those about to be; guarded by Fanout.mu
 
+	shard    chan *nats.Msg
 	opened   chan struct{} // closed when upstream is there or openErr set
 	openErr  error
 	upstream *nats.Subscription
@@ -51,7 +53,11 @@ type topic struct {
 	order   sync.Mutex // guards what follows
 	at      *positions // nil for what is not stored, and in a queue group: its messages go elsewhere too
 	mending bool
-	waiting []*Message // arrived while mending
+	waiting []waiter // arrived while mending
+	lost    bool     // something did not come that later messages may not show
+
+	check    checkState
+	dropping atomic.Bool // the NATS client had no room for its messages
 }
 
 // topic finds or makes the topic and counts the caller in.
@@ -68,7 +74,9 @@ func (f *Fanout) topic(key topicKey) (t *topic, created bool, err error) {
 			f.joinGroupLocked(t)
 		} else if status.CarriesStatuses(key.subject) {
 			t.at = newPositions(!strings.ContainsAny(key.subject, "*>"))
+			f.checks.enter(t)
 		}
+		t.shard = f.shardOf(t)
 		f.topics[key] = t
 		created = true
 	}
@@ -86,6 +94,7 @@ func (f *Fanout) leave(t *topic) {
 		if t.group != nil {
 			f.leaveGroupLocked(t)
 		}
+		f.checks.forget(t)
 	}
 	f.mu.Unlock()
 	if last {
@@ -103,8 +112,10 @@ func (f *Fanout) open(ctx context.Context, t *topic) {
 		cancel()
 		if err != nil {
 			// Without positions the first message of a subject is taken as it
-			// is: what was stored just before it is not looked for.
+			// is, until a check has found them: what was stored before is not
+			// looked for.
 			f.opts.Logger.Warn("no positions for a topic", "subject", t.key.subject, "error", err)
+			f.checks.soon(t)
 		}
 		t.order.Lock()
 		for subject, seq := range last {
@@ -119,11 +130,10 @@ func (f *Fanout) open(ctx context.Context, t *topic) {
 
 // listen makes the upstream subscription; its messages go to the topic's shard.
 func (f *Fanout) listen(t *topic) (err error) {
-	shard := f.shardOf(t)
 	if t.key.queue == "" {
-		t.upstream, err = f.nc.ChanSubscribe(t.key.subject, shard)
+		t.upstream, err = f.nc.ChanSubscribe(t.key.subject, t.shard)
 	} else {
-		t.upstream, err = f.nc.ChanQueueSubscribe(t.key.subject, t.key.queue, shard)
+		t.upstream, err = f.nc.ChanQueueSubscribe(t.key.subject, t.key.queue, t.shard)
 	}
 	if err != nil {
 		return fmt.Errorf("subscribe to %q: %w", t.key.subject, err)
@@ -174,9 +184,7 @@ func (t *topic) remove(s *Subscription) bool {
 		return false
 	}
 	s.member = false
-	if c := s.catchUp.Load(); c != nil {
-		c.end()
-	}
+	s.stop()
 	last := len(t.members) - 1
 	t.members[s.index] = t.members[last]
 	t.members[s.index].index = s.index
@@ -184,6 +192,19 @@ func (t *topic) remove(s *Subscription) bool {
 	t.members = t.members[:last]
 	t.snapshot = nil
 	return true
+}
+
+// clear takes all members out and returns them.
+func (t *topic) clear() []*Subscription {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := t.members
+	for _, s := range all {
+		s.member = false
+		s.stop()
+	}
+	t.members, t.snapshot = nil, nil
+	return all
 }
 
 // current returns the members as of now; the slice is not changed afterwards.
@@ -220,11 +241,10 @@ func (t *topic) take(ms ...*Message) {
 	var run []*Message // may be delivered, and is not yet
 	for _, m := range ms {
 		switch {
+		case t.mending && len(t.waiting) < t.fanout.opts.MaxWaiting:
+			t.waiting = append(t.waiting, waiter{message: m})
 		case t.mending:
-			// What does not fit is left out: the next one that passes shows the hole.
-			if len(t.waiting) < t.fanout.opts.MaxWaiting {
-				t.waiting = append(t.waiting, m)
-			}
+			t.lost = true // it will be found as a hole, or by asking
 		case t.passesLocked(m):
 			run = append(run, m)
 		}
@@ -242,9 +262,7 @@ func (t *topic) passesLocked(m *Message) bool {
 	case drop:
 		t.fanout.doubles.Add(1)
 	case mend:
-		t.mending = true
-		t.waiting = append(t.waiting, m)
-		t.fanout.running.Go(t.mend)
+		t.mendLocked(waiter{message: m})
 	case deliver:
 		m.position = t.at.pass(m.Subject, m.Sequence)
 		return true
