@@ -27,7 +27,8 @@ func (a *App) headTimeout() time.Duration {
 	return cmp.Or(a.opts.Gateway.ConnectTimeout, gateway.DefaultOptions().ConnectTimeout)
 }
 
-// startHTTP opens the listener. Upgrades go to the gateway, at / and /ws.
+// startHTTP opens the listener. Upgrades go to the gateway, at / and /ws, and
+// all below /v1/.
 func (a *App) startHTTP(context.Context) error {
 	listener, err := a.listen()
 	if err != nil {
@@ -75,6 +76,7 @@ func (a *App) routes() http.Handler {
 		answer(w, http.StatusOK, "ready")
 	})
 	mux.Handle("GET /metrics", a.metrics.Handler())
+	mux.Handle("/v1/", a.gateway.API())
 	if a.demo != nil {
 		mux.HandleFunc("GET /demo.json", a.demo.serveTokens)
 	}

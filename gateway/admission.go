@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -25,7 +26,7 @@ type admission struct {
 	users      *limit.Counters[status.UserID]
 
 	// onHit hears of each limit that is hit, in dry-run or not. It must not block.
-	onHit func(v limit.Verdict, from netip.AddrPort, user status.UserID)
+	onHit func(v limit.Verdict, p *place, user status.UserID)
 }
 
 func newAdmission(rules limit.Options) *admission {
@@ -35,7 +36,7 @@ func newAdmission(rules limit.Options) *admission {
 		handshakes: limit.NewCounters[struct{}](limit.Handshakes, rules.Handshakes),
 		upgrades:   limit.NewRate(limit.Upgrades, rules.Upgrades),
 		users:      limit.NewCounters[status.UserID](limit.ConnectionsPerUser, rules.ConnectionsPerUser),
-		onHit:      func(limit.Verdict, netip.AddrPort, status.UserID) {},
+		onHit:      func(limit.Verdict, *place, status.UserID) {},
 	}
 }
 
@@ -64,18 +65,23 @@ func (a *admission) enter(now time.Time, from netip.AddrPort) (*place, limit.Ver
 
 // Hit notes a hit of a limit on connections that somebody in front of the
 // gateway holds. Safe for concurrent use.
-func (g *Gateway) Hit(v limit.Verdict, from netip.AddrPort) { g.admission.onHit(v, from, "") }
+func (g *Gateway) Hit(v limit.Verdict, from netip.AddrPort) {
+	g.admission.onHit(v, &place{from: from}, "")
+}
 
 // limitedConnection notes a hit of one of the limits here.
-func (g *Gateway) limitedConnection(v limit.Verdict, from netip.AddrPort, user status.UserID) {
+func (g *Gateway) limitedConnection(v limit.Verdict, p *place, user status.UserID) {
 	g.deps.Metrics.Refused(metrics.Refusal(v.Name), v.Dry)
 	why := upgradeLimited(v)
 	if v.Name == limit.ConnectionsPerUser {
 		why = refusedUpgrade{code: int(statusTryAgainLater), text: reasonUserConnections(v)}
+		if p.stream {
+			why.code = http.StatusTooManyRequests
+		}
 	}
 	g.deps.Audit.Record(audit.Event{
 		Kind: audit.KindLimited, Limit: string(v.Name), DryRun: v.Dry,
-		User: user, Address: addressText(from), Reason: why.text, Code: why.code,
+		User: user, Address: addressText(p.from), Reason: why.text, Code: why.code,
 	})
 }
 
@@ -95,12 +101,13 @@ type place struct {
 	user        status.UserID // "" until loggedIn
 	handshaking bool
 	left        bool
+	stream      bool // it answers one request: what is refused is an HTTP status
 }
 
 // hit reports a hit, and is true when it refuses.
 func (p *place) hit(v limit.Verdict) bool {
 	if v.Hit() {
-		p.admission.onHit(v, p.from, p.user)
+		p.admission.onHit(v, p, p.user)
 	}
 	return v.Refused()
 }
@@ -132,7 +139,7 @@ func (p *place) loggedIn(u status.UserID) limit.Verdict {
 	p.endHandshake()
 	v := p.admission.users.Take(u)
 	if v.Hit() {
-		p.admission.onHit(v, p.from, u)
+		p.admission.onHit(v, p, u)
 	}
 	if !v.Refused() {
 		p.user = u

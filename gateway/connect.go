@@ -25,10 +25,13 @@ type connectOptions struct {
 	NoResponders bool   `json:"no_responders"`
 }
 
-// variants of a message: what the browser's CONNECT said that it can read.
+// variants of a message: what the browser's CONNECT said that it can read, and
+// what a stream of events gets.
 const (
 	variantPlain uint8 = iota
 	variantHeaders
+	variantEvent
+	variantTruncated
 )
 
 // doConnect authenticates the browser. What it sent after CONNECT is handled
@@ -71,7 +74,7 @@ func (s *webSocket) doConnect(raw []byte) error {
 // login finds the credential of the token and takes its grant.
 func (s *socket) login(ctx context.Context, opts connectOptions, join status.ConversationID) error {
 	if v := s.place.mayLogIn(); v.Refused() {
-		return end(closeLimited(reasonFailedLogins(v)))
+		return end(closeLimited(reasonFailedLogins(v), v.RetryAfterSeconds()))
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.gateway.opts.LoginTimeout)
 	defer cancel()
@@ -94,7 +97,7 @@ func (s *socket) login(ctx context.Context, opts connectOptions, join status.Con
 	}
 	grant, _ := s.held()
 	if v := s.place.loggedIn(grant.User); v.Refused() {
-		return end(closeLimited(reasonUserConnections(v)))
+		return end(closeLimited(reasonUserConnections(v), retryAfterOthers))
 	}
 	s.startMeters()
 	return nil

@@ -12,6 +12,8 @@ type refusal struct {
 	why    metrics.Refusal
 	limit  limit.Name // the limit that was hit, "" for none
 	reason string     // what the browser is told behind the colon; "" for nothing
+
+	retryAfter int // seconds after which the same may pass; 0 when time alone does not help
 }
 
 func (r refusal) is() bool { return r.why != "" }
@@ -26,7 +28,13 @@ func (r refusal) orPermission() refusal {
 
 // refusedBy is a refusal by a limit.
 func refusedBy(v limit.Verdict) refusal {
-	return refusal{why: metrics.Refusal(v.Name), limit: v.Name, reason: reasonLimited(v)}
+	return refusal{why: metrics.Refusal(v.Name), limit: v.Name, reason: reasonLimited(v), retryAfter: v.RetryAfterSeconds()}
+}
+
+// lostAccess is why a subscription ends when its user may not see the
+// conversation any more.
+func lostAccess(c status.ConversationID) refusal {
+	return refusal{why: metrics.RefusalConversation, reason: reasonLostAccess(c)}
 }
 
 // refuseSub tells the browser that the SUB is refused, and notes it.
@@ -81,12 +89,9 @@ func (s *socket) closed(why closing) {
 		return
 	}
 	e := s.event(why.kind)
-	e.Reason, e.Code = why.err, int(why.code)
+	e.Reason, e.Code = s.dialect.told(why)
 	if e.User == "" {
 		e.User = why.user
-	}
-	if e.Reason == "" {
-		e.Reason = why.reason
 	}
 	if why.kind == audit.KindLimited {
 		e.Limit = string(why.why)

@@ -23,9 +23,9 @@ func (g *Gateway) Held() Held {
 // OnHit has f hear of each limit on connections that is hit. Before any upgrade.
 func (g *Gateway) OnHit(f func(limit.Verdict, netip.AddrPort, status.UserID)) {
 	before := g.admission.onHit
-	g.admission.onHit = func(v limit.Verdict, from netip.AddrPort, u status.UserID) {
-		before(v, from, u)
-		f(v, from, u)
+	g.admission.onHit = func(v limit.Verdict, p *place, u status.UserID) {
+		before(v, p, u)
+		f(v, p.from, u)
 	}
 }
 

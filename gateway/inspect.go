@@ -106,14 +106,15 @@ func (g *Gateway) Kick(user status.UserID, reason, by string) int {
 		}
 	}
 	why := closeLinkGone
-	why.kind = "" // noted here, with who did it
 	if reason != "" {
-		why.reason = closeReason(reason)
+		why = closeKicked(closeReason(reason))
 	}
+	why.kind = "" // noted here, with who did it
 	n := 0
 	for _, s := range g.loggedIn(user) {
 		e := s.event(audit.KindKicked)
-		e.Reason, e.Code, e.Actor = why.reason, int(why.code), by
+		e.Actor = by
+		e.Reason, e.Code = s.dialect.told(why)
 		s.close(why)
 		g.deps.Audit.Record(e)
 		n++

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -98,7 +99,10 @@ func newRig(t testing.TB, opts gateway.Options) *rig {
 	}, opts)
 	must(t, err)
 	must(t, r.gateway.Start(t.Context()))
-	server := httptest.NewServer(r.gateway)
+	routes := http.NewServeMux()
+	routes.Handle("/", r.gateway)
+	routes.Handle("/v1/", r.gateway.API())
+	server := httptest.NewServer(routes)
 	r.url = "ws" + strings.TrimPrefix(server.URL, "http")
 	t.Cleanup(func() {
 		server.Close()
@@ -528,3 +532,10 @@ func (l *lockedBuffer) String() string {
 }
 
 func newReader(c net.Conn) *bufio.Reader { return bufio.NewReader(c) }
+
+// newHTTPServer serves until the test ends.
+func newHTTPServer(t testing.TB, h http.Handler) *httptest.Server {
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return server
+}

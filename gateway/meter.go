@@ -40,37 +40,51 @@ func (s *socket) setRulesLocked(grant *session.Grant) {
 	s.changes.SetRule(changes)
 }
 
-// count asks the limits for one more subscription and counts it. What the
-// verdict refuses is not counted. A limit in dry-run that was hit is reported
-// here; a refusal is the caller's to report.
-func (s *socket) count(sub *localSub) limit.Verdict {
-	s.mu.Lock()
-	v := s.meter.Sub(sub.op)
-	s.mu.Unlock()
-	if v.Hit() && v.Dry {
-		s.gateway.limited(s, v, sub.subject, "")
+// count asks the limits for more subscriptions, all or none of them, and counts
+// them. What the verdict refuses is not counted. A limit in dry-run that was hit
+// is reported here; a refusal is the caller's to report.
+func (s *socket) count(subs []*localSub) limit.Verdict {
+	var changes []string // of a category
+	for i, sub := range subs {
+		s.mu.Lock()
+		v := s.meter.Sub(sub.op)
+		s.mu.Unlock()
+		if v.Hit() && v.Dry {
+			s.gateway.limited(s, v, sub.subject, "")
+		}
+		if v.Refused() {
+			s.uncount(subs[:i])
+			return v
+		}
+		if sub.op.Category != "" {
+			changes = append(changes, sub.subject)
+		}
 	}
-	if v.Refused() || sub.op.Category == "" {
-		return v
+	if len(changes) == 0 {
+		return limit.Verdict{}
 	}
 	now := time.Now()
-	c := s.changes.Sub(now, sub.subject)
-	if c.Hit() && c.Dry {
-		s.gateway.limited(s, c, sub.subject, "")
+	v := s.changes.Sub(now, changes...)
+	if v.Hit() && v.Dry {
+		s.gateway.limited(s, v, changes[0], "")
 	}
-	if c.Refused() {
-		s.uncount(sub)
-		return c
+	if v.Refused() {
+		s.uncount(subs)
+		return v
 	}
-	s.figures.Changed(now)
+	for range changes {
+		s.figures.Changed(now)
+	}
 	return limit.Verdict{}
 }
 
-// uncount gives back what count took for a subscription that did not come about.
-func (s *socket) uncount(sub *localSub) {
+// uncount gives back what count took for subscriptions that did not come about.
+func (s *socket) uncount(subs []*localSub) {
 	s.mu.Lock()
-	s.meter.Unsub(sub.op)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	for _, sub := range subs {
+		s.meter.Unsub(sub.op)
+	}
 }
 
 // countUnsub counts an UNSUB of the browser's as a change.

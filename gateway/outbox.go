@@ -35,7 +35,9 @@ type outbox struct {
 	err error
 
 	queue    net.Buffers
-	queued   int // bytes in the queue and in the hands of that goroutine
+	queued   int  // bytes in the queue and in the hands of that goroutine
+	held     bool // nothing is written yet, see hold
+	sealed   bool // nothing of the queue will be
 	finished chan struct{}
 
 	conn     net.Conn
@@ -55,6 +57,33 @@ func newOutbox(conn net.Conn, maxBytes int, stall time.Duration, overflow func()
 	}
 	o.try = func(fd uintptr) { o.n, o.err = sendNow(fd, o.buf) }
 	return o
+}
+
+// hold has everything wait in the queue until begin, or close. Before anything
+// is written.
+func (o *outbox) hold() { o.writing, o.held = true, true }
+
+// begin writes first, and then what waits. It is false when that is not to be.
+func (o *outbox) begin(first []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.held || o.sealed || o.closed {
+		return false
+	}
+	o.held = false
+	o.queue = append(net.Buffers{first}, o.queue...)
+	o.queued += len(first)
+	go o.drain() // ends when the queue is empty or the socket fails
+	return true
+}
+
+// seal is true once begin was; if it was not yet, it will not be, and close
+// writes nothing but its own last bytes.
+func (o *outbox) seal() (begun bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sealed = true
+	return !o.held
 }
 
 // frame writes one whole WebSocket frame. The bytes may be kept, and must not
@@ -247,6 +276,9 @@ func (o *outbox) finishLocked() {
 func (o *outbox) close(last []byte) <-chan struct{} {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.held {
+		o.held, o.writing, o.queue, o.queued = false, false, nil, 0
+	}
 	if !o.closed {
 		if len(last) > 0 {
 			o.writeLocked(last)

@@ -21,6 +21,11 @@ type closing struct {
 	code   ws.StatusCode
 	reason string // at most 123 bytes (RFC 6455, section 5.5)
 
+	// What a stream over HTTP says in its place; nil for nothing. retryAfter is in
+	// seconds, 0 for as long as you like.
+	wire       *status.Error
+	retryAfter int
+
 	// For those who look on: what is counted as refused, and what is written to
 	// the audit; "" for nothing.
 	why  metrics.Refusal
@@ -31,19 +36,28 @@ type closing struct {
 // Ends after which the client should come back, as nats-core and nats.ws do by
 // themselves.
 var (
-	closeStopping   = closing{code: ws.StatusGoingAway, reason: "server is stopping: reconnect"}
-	closeExpired    = closing{code: ws.StatusNormalClosure, reason: "grant expired: reconnect with a fresh token"}
+	closeStopping = closing{code: ws.StatusGoingAway, reason: "server is stopping: reconnect",
+		wire: status.ErrUnavailable.Withf("server is stopping: reconnect")}
+	closeExpired = closing{code: ws.StatusNormalClosure, reason: "grant expired: reconnect with a fresh token",
+		wire: status.ErrExpired.Withf("grant expired: reconnect with a fresh token")}
 	closeDead       = closing{code: ws.StatusGoingAway, reason: "no answer to a ping"}
 	closeSlow       = closing{code: ws.StatusPolicyViolation, reason: "slow consumer: statuses waited longer than allowed; reconnect and read the history"}
-	closeLinkGone   = closing{code: ws.StatusGoingAway, reason: "connection ended by an operator: reconnect", kind: audit.KindKicked}
-	closeAccessLost = closing{code: ws.StatusGoingAway, reason: "access changed and could not be read again: reconnect"}
-	closeDone       = closing{code: ws.StatusNormalClosure}
+	closeLinkGone   = closeKicked("connection ended by an operator: reconnect")
+	closeAccessLost = closing{code: ws.StatusGoingAway, reason: "access changed and could not be read again: reconnect",
+		wire: status.ErrUnavailable.Withf("access changed and could not be read again: reconnect")}
+	closeDone = closing{code: ws.StatusNormalClosure}
 )
+
+// closeKicked ends a socket that an operator wants gone.
+func closeKicked(reason string) closing {
+	return closing{code: ws.StatusGoingAway, reason: reason, kind: audit.KindKicked, wire: status.ErrKicked.Withf("%s", reason)}
+}
 
 // closePassing ends a socket that could not be let in just now. It is a plain
 // close: an -ERR would make clients give up.
 func closePassing(reason string) closing {
-	return closing{code: statusTryAgainLater, reason: reason, why: metrics.RefusalUnavailable}
+	return closing{code: statusTryAgainLater, reason: reason, why: metrics.RefusalUnavailable,
+		wire: status.ErrUnavailable.Withf("%s", reason), retryAfter: retryAfterOthers}
 }
 
 // closeConnectTimeout ends a socket that did not log in in time.
@@ -57,7 +71,7 @@ const statusTryAgainLater ws.StatusCode = 1013
 // closeDenied is a final refusal: two in a row make clients give up for good.
 func closeDenied(reason string) closing {
 	return closing{err: "Authorization Violation: " + reason, code: ws.StatusPolicyViolation, reason: "authorization violation",
-		why: metrics.RefusalToken, kind: audit.KindDenied}
+		why: metrics.RefusalToken, kind: audit.KindDenied, wire: status.ErrUnauthorized.Withf("%s", reason)}
 }
 
 // closeLongConnect ends a login whose CONNECT is too long. During a login clients
@@ -136,8 +150,41 @@ func upgradeLimited(v limit.Verdict) refusedUpgrade {
 
 // closeLimited ends a login that a limit refuses, plainly: who is told an
 // Authorization Violation twice does not come back. The hit is reported already.
-func closeLimited(reason string) closing {
-	return closing{code: statusTryAgainLater, reason: reason}
+func closeLimited(reason string, retryAfter int) closing {
+	return closing{code: statusTryAgainLater, reason: reason, wire: status.ErrLimited.Withf("%s", reason), retryAfter: retryAfter}
+}
+
+// closeInput ends a stream whose browser sends something after its request.
+var closeInput = closing{
+	reason: "a stream takes no input", why: metrics.RefusalProtocol, kind: audit.KindClosed,
+	wire: status.ErrBadRequest.Withf("a stream takes no input: send one request on a connection"),
+}
+
+// closeRefused ends a stream whose subscription is refused or has ended. That is
+// noted already.
+func closeRefused(r refusal) closing {
+	wait := r.retryAfter
+	if wait == 0 && refusedStream(r.why).Retryable() {
+		wait = retryAfterOthers
+	}
+	return closing{reason: r.reason, wire: refusedStream(r.why).Withf("%s", r.reason), retryAfter: wait}
+}
+
+// refusedStream is the error for what is refused to a stream.
+func refusedStream(why metrics.Refusal) *status.Error {
+	switch why {
+	case metrics.RefusalConversation:
+		return status.ErrNotTheirs
+	case metrics.RefusalToken:
+		return status.ErrUnauthorized
+	case metrics.RefusalPermission:
+		return status.ErrNotGranted
+	case metrics.RefusalUnavailable:
+		return status.ErrUnavailable
+	case metrics.Refusal(limit.Categories), metrics.Refusal(limit.Subscriptions):
+		return status.ErrTooManyCategories
+	}
+	return status.ErrLimited
 }
 
 func reasonFailedLogins(v limit.Verdict) string {
@@ -186,6 +233,10 @@ func reasonTooManyCategories(v limit.Verdict) string {
 	return fmt.Sprintf("this connection has %d categories of %d: unsubscribe from one first", v.Used, v.Limit)
 }
 
+func reasonTooManyInStream(most int) string {
+	return fmt.Sprintf("a stream may have %d categories: name fewer in the parameter categories", most)
+}
+
 func reasonTooManyChanges(v limit.Verdict) string {
 	return fmt.Sprintf("more than %d subscription changes within a minute: try again in %d s", v.Limit, v.RetryAfterSeconds())
 }
@@ -203,6 +254,8 @@ const (
 	reasonConnectTwice  = "a connection is authenticated once: open another one, or hand in a fresh token with a request to gateway.token"
 	reasonNoToken       = "no token: put your application's token into the connection's token option"
 	reasonNoCategory    = "this is no category: 1 to 32 of a-z, 0-9 and _, a letter first"
+	reasonNoBearer      = "no token: send your application's token in the header Authorization: Bearer, or in the cookie that the settings name"
+	reasonNotGranted    = "the login does not cover it"
 	reasonLongQueue     = "the name of the queue group is too long: at most 128 bytes"
 	reasonNotServed     = "only status, presence and inbox subjects are served here"
 	reasonUnavailable   = "the service is not available just now: try again"

@@ -27,7 +27,9 @@ type socket struct {
 	remote  netip.AddrPort
 	place   *place // what it takes of the limits; its goroutine's alone
 	out     *outbox
-	rtt     atomic.Int64 // nanoseconds from the last ping that was answered to its pong; 0 for none
+	// closeWait is how long the browser has to say something to the last words.
+	closeWait time.Duration
+	rtt       atomic.Int64 // nanoseconds from the last ping that was answered to its pong; 0 for none
 
 	connect connectOptions // set by the login
 	variant uint8          // set by the login, before there is any subscription
@@ -61,8 +63,10 @@ type dialect interface {
 	rest(scrap []byte) (int, error)
 	// last is what is written last when the socket ends.
 	last(why closing) []byte
-	// subEnded tells that a subscription has ended by itself; "" when why is not told.
-	subEnded(sub *localSub, reason string)
+	// told is what last says, in words and as a number, for the audit.
+	told(why closing) (reason string, code int)
+	// subEnded tells that a subscription has ended by itself.
+	subEnded(sub *localSub, r refusal)
 }
 
 // init makes s, the first part of its dialect, ready to serve.
@@ -127,7 +131,7 @@ func (s *socket) close(why closing) {
 	s.closed(why)
 
 	s.out.close(s.dialect.last(why))
-	_ = s.conn.SetReadDeadline(time.Now().Add(lingerTime)) // wakes the reader
+	_ = s.conn.SetReadDeadline(time.Now().Add(s.closeWait)) // wakes the reader
 }
 
 // lingerTime is how long a closed socket is still read, so that the browser

@@ -49,7 +49,7 @@ func (s *webSocket) doSub(subject, queue, sid string) {
 		return
 	}
 	sub := newLocalSub(&s.socket, subject, queue, sid)
-	if r := s.admitSub(sub); r.is() {
+	if r := s.admit(sub); r.is() {
 		s.refuseSub(subject, queue, r)
 		return
 	}
@@ -57,7 +57,7 @@ func (s *webSocket) doSub(subject, queue, sid string) {
 		up, err := s.gateway.deps.Fanout.Subscribe(s.ctx, subject, queue, sid, sub)
 		if err != nil {
 			s.gateway.opts.Logger.Error("cannot subscribe upstream", "subject", subject, "error", err)
-			s.uncount(sub)
+			s.uncount([]*localSub{sub})
 			s.refuseSub(subject, queue, refusal{why: metrics.RefusalUnavailable, reason: reasonUpstreamFails})
 			return
 		}
@@ -66,34 +66,41 @@ func (s *webSocket) doSub(subject, queue, sid string) {
 	}
 	if !s.keep(sub) {
 		s.endSub(sub)
-		s.uncount(sub)
-		s.refuseSub(subject, queue, refusal{why: metrics.RefusalPermission, reason: reasonLostAccess(sub.conversation)})
+		s.uncount([]*localSub{sub})
+		s.refuseSub(subject, queue, lostAccess(sub.conversation))
 		return
 	}
 	s.ok()
 }
 
-// admitSub decides on a SUB and counts it. It is counted before the grant grows:
-// what a limit refuses costs no callout.
-func (s *socket) admitSub(sub *localSub) refusal {
+// admit decides on SUBs, all or none of them, of one conversation, and counts
+// them. They are counted before the grant grows: what a limit refuses costs no
+// callout.
+func (s *socket) admit(subs ...*localSub) refusal {
 	counted := false
 	count := func() refusal {
-		sub.op = s.gateway.subOp(s.ctx, sub.subject)
-		if v := s.count(sub); v.Refused() {
+		for _, sub := range subs {
+			sub.op = s.gateway.subOp(s.ctx, sub.subject)
+		}
+		if v := s.count(subs); v.Refused() {
 			return refusedBy(v)
 		}
 		counted = true
 		return refusal{}
 	}
-	g, _ := s.held()
-	r := decideSub(g, sub.subject, sub.queue, func(g *session.Grant) (*session.Grant, refusal) {
-		return s.join(sub.subject, g, count)
-	})
+	r := refusal{}
+	for i := 0; i < len(subs) && !r.is(); i++ {
+		sub := subs[i]
+		g, _ := s.held()
+		r = decideSub(g, sub.subject, sub.queue, func(g *session.Grant) (*session.Grant, refusal) {
+			return s.join(sub.subject, g, count)
+		})
+	}
 	if !r.is() && !counted {
 		r = count()
 	}
 	if r.is() && counted {
-		s.uncount(sub)
+		s.uncount(subs)
 	}
 	return r
 }
@@ -220,7 +227,7 @@ func (s *socket) takeGrant() bool {
 	s.mu.Unlock()
 	for _, sub := range lost {
 		s.endSub(sub)
-		s.dialect.subEnded(sub, reasonLostAccess(sub.conversation))
+		s.dialect.subEnded(sub, lostAccess(sub.conversation))
 		s.revoked(sub)
 	}
 	return true
@@ -273,7 +280,7 @@ func (sub *localSub) DeliverRun(r *fanout.Run, up *fanout.Subscription) {
 // Ended implements fanout.Receiver.
 func (sub *localSub) Ended(_ *fanout.Subscription, reason string) {
 	sub.socket.drop(sub)
-	sub.socket.dialect.subEnded(sub, reason)
+	sub.socket.dialect.subEnded(sub, refusal{why: metrics.RefusalUnavailable, reason: reason})
 }
 
 // encodeMessage makes the frame that every socket with this sid and variant gets.

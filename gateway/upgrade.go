@@ -3,6 +3,7 @@ package gateway
 import (
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -22,11 +23,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	remote := g.clientAddress(r)
 	if !originAllowed(r, g.origins) {
-		g.opts.Logger.Warn("upgrade refused: origin not allowed", "origin", r.Header.Get("Origin"), "remote", remote)
-		g.deps.Metrics.Refused(metrics.RefusalOrigin, false)
-		g.deps.Audit.Record(audit.Event{
-			Kind: audit.KindDenied, Address: addressText(remote), Reason: upgradeOrigin.text, Code: upgradeOrigin.code,
-		})
+		g.refuseOrigin(r, remote)
 		refuseUpgrade(w, upgradeOrigin)
 		return
 	}
@@ -54,6 +51,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A goroutine of its own, so that the HTTP server's, with its stack and
 	// buffers, is gone while the socket lives.
 	g.running.Go(s.serve)
+}
+
+// refuseOrigin notes that a page of another origin was refused.
+func (g *Gateway) refuseOrigin(r *http.Request, remote netip.AddrPort) {
+	g.opts.Logger.Warn("request refused: origin not allowed", "origin", r.Header.Get("Origin"), "remote", remote)
+	g.deps.Metrics.Refused(metrics.RefusalOrigin, false)
+	g.deps.Audit.Record(audit.Event{
+		Kind: audit.KindDenied, Address: addressText(remote), Reason: upgradeOrigin.text, Code: upgradeOrigin.code,
+	})
 }
 
 // refuseUpgrade answers, and closes the connection: who is refused keeps nothing.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"cmp"
 	"net"
 	"net/netip"
 
@@ -33,7 +34,7 @@ func newWebSocket(g *Gateway, conn net.Conn, in *bufio.Reader, remote netip.Addr
 		},
 	}
 	s.socket.init(g, conn, s)
-	s.remote = remote
+	s.remote, s.closeWait = remote, lingerTime
 	return s
 }
 
@@ -55,9 +56,14 @@ func (s *webSocket) last(why closing) []byte {
 	return appendFrame(b, ws.OpClose, ws.NewCloseFrameBody(why.code, why.reason))
 }
 
+// told implements dialect.
+func (s *webSocket) told(why closing) (reason string, code int) {
+	return cmp.Or(why.err, why.reason), int(why.code)
+}
+
 // subEnded implements dialect: the rest goes on.
-func (s *webSocket) subEnded(sub *localSub, reason string) {
-	s.sendErr(refuseSub(sub.subject, sub.queue, reason))
+func (s *webSocket) subEnded(sub *localSub, r refusal) {
+	s.sendErr(refuseSub(sub.subject, sub.queue, r.reason))
 }
 
 // send writes protocol lines.

@@ -135,6 +135,13 @@ func Errors() []ErrorInfo {
 		{"conversation_invalid", ErrConversationInvalid, "the description says what is wrong with it"},
 		{"ahead_of_stream", ErrAheadOfStream, "the server's data was reset: forget all positions and begin from nothing"},
 		{"too_many_replays", ErrTooManyReplays, "wait until one that you asked for has ended"},
+		{"unauthorized", ErrUnauthorized, "get a good token; the description says what is wrong with this one"},
+		{"expired", ErrExpired, "come back with a fresh token"},
+		{"origin_not_allowed", ErrOriginNotAllowed, "add the page's origin to `allowed_origins`"},
+		{"not_granted", ErrNotGranted, "ask for what the user may see"},
+		{"too_many_categories", ErrTooManyCategories, "name fewer in `categories`, or raise `limits.categories`"},
+		{"limited", ErrLimited, "wait as `Retry-After` says, or give something up; the description names the limit"},
+		{"kicked", ErrKicked, "come back, unless the reason says otherwise"},
 	}
 }
 

@@ -124,22 +124,34 @@ func (m *ChangeMeter) SetRule(rule Rule) {
 	m.rule = rule
 }
 
-// Sub asks for a SUB and counts it unless the Verdict is Refused or Free. The
-// subject stands for the subscription: what is restored is compared with it.
-func (m *ChangeMeter) Sub(now time.Time, subject string) Verdict {
+// Sub asks for a SUB of each subject, all or none of them, and counts those that
+// restore nothing unless the Verdict is Refused. It is Free when none was counted.
+// A subject stands for the subscription: what is restored is compared with it.
+func (m *ChangeMeter) Sub(now time.Time, subjects ...string) Verdict {
 	u := m.user
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	at := u.atLocked(now)
-	if u.left.take(subject) {
-		return Verdict{Free: true}
+	left := u.left
+	if len(subjects) > 1 {
+		left = left.clone() // what is taken has to come back if the rest is refused
 	}
-	v := u.log.check(SubscriptionChanges, m.rule, at, ChangesPeriod)
+	counted := 0
+	for _, subject := range subjects {
+		if !left.take(subject) {
+			counted++
+		}
+	}
+	v := u.log.check(SubscriptionChanges, m.rule, at, ChangesPeriod, counted)
 	if v.Refused() {
 		return v
 	}
-	u.countLocked(at, m.rule)
-	u.left.displace()
+	u.left = left
+	for range counted {
+		u.countLocked(at, m.rule)
+		u.left.displace()
+	}
+	v.Free = counted == 0
 	return v
 }
 

@@ -371,3 +371,48 @@ func TestChangesOfManyConnectionsAtOnce(t *testing.T) {
 		t.Fatalf("%d users are left", c.Users())
 	}
 }
+
+func TestSeveralAtOnceAreCountedAllOrNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := limit.NewChanges()
+		b := open(t, c, thirty)
+		b.counted(set("c1", 13)...)
+		time.Sleep(20 * time.Second)
+		b.counted(set("c2", 13)...)
+		v := b.meter.Sub(time.Now(), set("c3", 5)...)
+		if !v.Refused() || v.Wanted != 5 || v.RetryAfter != 40*time.Second {
+			t.Fatalf("five more of thirty, with 26: %+v", v)
+		}
+		b.used(26)
+		if v := b.meter.Sub(time.Now(), set("c3", 4)...); v.Hit() || v.Free {
+			t.Fatalf("four more: %+v", v)
+		}
+		b.used(30)
+		time.Sleep(40 * time.Second)
+		b.used(17)
+		if v := b.meter.Sub(time.Now(), set("c3", 31)...); !v.Refused() || v.RetryAfter != 0 {
+			t.Fatalf("more than there may ever be: %+v, want it refused without a time", v)
+		}
+	})
+}
+
+func TestSeveralAtOnceRestoreWhatWasHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := limit.NewChanges()
+		b := open(t, c, limit.Rule{Value: 4})
+		b.counted(set("c1", 3)...)
+		b.close()
+		b = open(t, c, limit.Rule{Value: 4})
+		two := append(set("c1", 3), "status.c2.a", "status.c2.b")
+		if v := b.meter.Sub(time.Now(), two...); !v.Refused() || v.Wanted != 2 {
+			t.Fatalf("three to restore and two more, with room for one: %+v", v)
+		}
+		if v := b.meter.Sub(time.Now(), set("c1", 3)...); !v.Free {
+			t.Fatalf("what was refused has used up the right to restore: %+v", v)
+		}
+		b.used(3)
+		if v := b.meter.Sub(time.Now(), set("c1", 3)...); !v.Refused() {
+			t.Fatalf("restored twice: %+v", v)
+		}
+	})
+}

@@ -43,5 +43,5 @@ func (u *user) checkLocked(now time.Time, subject string, rule Rule) Verdict {
 			return Verdict{Free: true}
 		}
 	}
-	return u.log.check(SubscriptionChanges, rule, at, ChangesPeriod)
+	return u.log.check(SubscriptionChanges, rule, at, ChangesPeriod, 1)
 }

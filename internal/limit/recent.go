@@ -45,11 +45,11 @@ func (r *recent) newest(n int) time.Duration {
 	return r.ring[(r.first+r.count-n)%len(r.ring)]
 }
 
-// check asks for one more within the period. Call expire first.
-func (r *recent) check(name Name, rule Rule, at, period time.Duration) Verdict {
-	v := rule.check(name, r.count, 1)
-	if v.Hit() && rule.Value > 0 {
-		v.RetryAfter = r.newest(rule.Value) + period - at
+// check asks for wanted more within the period. Call expire first.
+func (r *recent) check(name Name, rule Rule, at, period time.Duration, wanted int) Verdict {
+	v := rule.check(name, r.count, wanted)
+	if v.Hit() && wanted <= rule.Value {
+		v.RetryAfter = r.newest(rule.Value-wanted+1) + period - at
 	}
 	return v
 }

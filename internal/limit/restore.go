@@ -63,6 +63,15 @@ func (r *remembered) add(at time.Duration, subjects []string) {
 	r.total += len(subjects)
 }
 
+// clone is a copy that shares nothing.
+func (r remembered) clone() remembered {
+	r.sets = slices.Clone(r.sets)
+	for i := range r.sets {
+		r.sets[i].left = slices.Clone(r.sets[i].left)
+	}
+	return r
+}
+
 // take restores the subject, from the oldest set that has it.
 func (r *remembered) take(subject string) bool {
 	for i := range r.sets {

@@ -48,7 +48,7 @@ func (w *Windows[K]) Check(now time.Time, key K) Verdict {
 	}
 	log := &e.Value.(*window[K]).log
 	log.expire(at, w.period)
-	return log.check(w.name, w.rule, at, w.period)
+	return log.check(w.name, w.rule, at, w.period, 1)
 }
 
 // Add counts one.

@@ -1,0 +1,12 @@
+package gateway
+
+import "net/http"
+
+// ParseEventsQuery reads the query of a request for events.
+func ParseEventsQuery(r *http.Request) (categories []string, after uint64, resumed bool, err error) {
+	q, err := parseEventsQuery(r)
+	for _, c := range q.categories {
+		categories = append(categories, string(c))
+	}
+	return categories, q.after, q.resumed, err
+}

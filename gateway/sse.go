@@ -1,0 +1,250 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/status"
+)
+
+// events answers a request with the statuses of a conversation as server-sent
+// events (WHATWG HTML, section 9.2). Of several categories there is one
+// subscription upstream all the same, to the whole conversation, so that the ids
+// of the events are in the order of the stream and the last one says how far the
+// browser has everything; categories are filtered here. Each counts as a
+// subscription of its own.
+type events struct {
+	stream *stream
+	query  eventsQuery
+	subs   []*localSub // set by open, before anything is delivered
+	all    *localSub   // the one for all categories, or nil
+	up     *fanout.Subscription
+}
+
+// parseEvents implements parseQuery.
+func (g *Gateway) parseEvents(r *http.Request) (body, error) {
+	q, err := parseEventsQuery(r)
+	if err != nil {
+		return nil, err
+	}
+	return &events{query: q}, nil
+}
+
+func (*events) name() string        { return "sse" }
+func (*events) contentType() string { return "text/event-stream" }
+
+// open implements body: it returns when everything new arrives.
+func (e *events) open(s *stream) ([]byte, error) {
+	e.stream = s
+	if r := e.admit(); r.is() {
+		s.note(e.wanted(), r)
+		return nil, end(closeRefused(r))
+	}
+	for _, sub := range e.subs {
+		if !s.keep(sub) {
+			r := lostAccess(s.conversation)
+			s.note(sub.subject, r)
+			return nil, end(closeRefused(r))
+		}
+	}
+	f := s.gateway.deps.Fanout
+	subject := status.ConversationSubjects(s.conversation)
+	if len(e.subs) == 1 {
+		subject = e.subs[0].subject // in the order of the stream all the same
+	}
+	var up *fanout.Subscription
+	var err error
+	if e.query.resumed {
+		up, err = f.SubscribeAfter(s.ctx, subject, "", e, fanout.Place{After: e.query.after})
+	} else {
+		up, err = f.Subscribe(s.ctx, subject, "", "", e)
+	}
+	if err == nil {
+		e.up = up
+		ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.VerdictTimeout)
+		err = f.Flush(ctx)
+		cancel()
+	}
+	if err != nil {
+		s.gateway.opts.Logger.Error("cannot subscribe upstream", "conversation", s.conversation, "error", err)
+		return nil, end(closePassing(reasonUpstreamFails))
+	}
+	return append(appendRetry(nil, reconnectAfter()), '\n'), nil
+}
+
+// shut implements body.
+func (e *events) shut(s *stream) {
+	if e.up != nil {
+		s.gateway.deps.Fanout.Unsubscribe(e.up)
+	}
+}
+
+// wanted is the subject that stands for all that is asked for, in the audit.
+func (e *events) wanted() string {
+	if len(e.query.categories) == 1 {
+		return status.Subject(e.stream.conversation, e.query.categories[0])
+	}
+	return status.ConversationSubjects(e.stream.conversation)
+}
+
+// admit decides which subscriptions the stream has, and counts them.
+func (e *events) admit() refusal {
+	s := e.stream
+	if len(e.query.categories) > 0 {
+		return e.take(e.query.categories)
+	}
+	e.all = newLocalSub(&s.socket, status.ConversationSubjects(s.conversation), "", "")
+	e.subs = []*localSub{e.all}
+	r := s.admit(e.subs...)
+	if r != (refusal{why: metrics.RefusalPermission}) {
+		return e.inWords(r)
+	}
+	// A login decision of somebody's own may grant single categories.
+	if granted := e.granted(); len(granted) > 0 {
+		e.all = nil
+		return e.take(granted)
+	}
+	return e.inWords(r)
+}
+
+// take has a subscription for each category.
+func (e *events) take(categories []status.Category) refusal {
+	s := e.stream
+	e.subs = make([]*localSub, len(categories))
+	for i, c := range categories {
+		subject := status.Subject(s.conversation, c)
+		e.subs[i] = newLocalSub(&s.socket, subject, "", string(c))
+	}
+	return e.inWords(s.admit(e.subs...))
+}
+
+// inWords is the refusal in words that make sense here.
+func (e *events) inWords(r refusal) refusal {
+	usage := func() limit.MeterUsage {
+		e.stream.mu.Lock()
+		defer e.stream.mu.Unlock()
+		return e.stream.meter.Usage(time.Now())
+	}
+	switch {
+	case r.limit == limit.Categories:
+		r.reason = reasonTooManyInStream(usage().Categories.Limit)
+	case r.limit == limit.Subscriptions:
+		r.reason = reasonTooManyInStream(usage().Subscriptions.Limit)
+	case r.why == metrics.RefusalPermission && r.reason == "":
+		r.reason = reasonNotGranted
+	}
+	return r
+}
+
+// granted is the categories of the conversation that the grant lets be subscribed
+// to one by one.
+func (e *events) granted() (all []status.Category) {
+	s := e.stream
+	g, _ := s.held()
+	for _, name := range s.gateway.categories(s.ctx, s.conversation) {
+		if c := status.Category(name); g.CanSubscribe(status.Subject(s.conversation, c), "") {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// serve implements body.
+func (e *events) serve(s *stream) closing {
+	var scrap [512]byte
+	for {
+		// Comments show a proxy that the stream lives, and the kernel, by what is not
+		// acknowledged, that the browser does not: see giveUpAfter.
+		beat := s.gateway.opts.PingInterval
+		beat -= rand.N(beat * 2 / 5)
+		if err := s.conn.SetReadDeadline(time.Now().Add(beat)); err != nil {
+			return closeDone
+		}
+		if s.isClosing() {
+			return closeDone // the deadline just set would have undone close's
+		}
+		n, err := s.conn.Read(scrap[:])
+		switch {
+		case n > 0:
+			return closeInput
+		case !errors.Is(err, os.ErrDeadlineExceeded) || s.isClosing():
+			return closeDone
+		}
+		s.out.frame(heartbeat)
+	}
+}
+
+// last implements body: why, and when to come back, which EventSource does by
+// itself. It then hears what is final as an HTTP status.
+func (*events) last(why closing) []byte {
+	if why.wire == nil {
+		return nil
+	}
+	wait := reconnectAfter() + time.Duration(why.retryAfter)*time.Second
+	return appendEvent(appendRetry(nil, wait), "error", why.wire.Response())
+}
+
+// reconnectAfter is how long a browser is to wait before it comes back: not all
+// the same, or all would be back in the same moment.
+func reconnectAfter() time.Duration { return time.Second + rand.N(2*time.Second) }
+
+// sub is the subscription that a status belongs to, nil for none.
+func (e *events) sub(subject string) *localSub {
+	if e.all != nil {
+		return e.all
+	}
+	for _, sub := range e.subs {
+		if sub.subject == subject {
+			return sub
+		}
+	}
+	return nil
+}
+
+// Deliver implements fanout.Receiver.
+func (e *events) Deliver(m *fanout.Message, _ *fanout.Subscription) {
+	out := e.stream.out
+	sub := e.sub(m.Subject)
+	if g := out.filter.Load(); sub == nil || g != nil && !g.CanReceive(m.Subject, "") {
+		if gap := m.Encoded("", variantTruncated, encodeTruncated); len(gap) > 0 {
+			out.frame(gap)
+		}
+		return
+	}
+	out.deliver(sub, m.Encoded("", variantEvent, encodeEvent), m.Low)
+}
+
+// DeliverRun implements fanout.RunReceiver.
+func (e *events) DeliverRun(r *fanout.Run, up *fanout.Subscription) {
+	out := e.stream.out
+	if e.all != nil && out.filter.Load() == nil && out.deliverRun(e.all, len(r.Messages), r.Encoded("", variantEvent, encodeEvent)) {
+		return
+	}
+	for _, m := range r.Messages {
+		e.Deliver(m, up)
+	}
+}
+
+// Ready implements fanout.Pacer. A connection that is gone ends the subscription
+// by itself, and has nobody to tell why.
+func (e *events) Ready(ctx context.Context) error {
+	err := e.stream.out.ready(ctx, e)
+	if errors.Is(err, net.ErrClosed) {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return err
+}
+
+// Ended implements fanout.Receiver.
+func (e *events) Ended(_ *fanout.Subscription, reason string) {
+	e.stream.close(closePassing(reason))
+}

@@ -1,0 +1,70 @@
+package gateway
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/status"
+)
+
+// heartbeat is a comment, which EventSource passes over. What is written is never
+// changed.
+var heartbeat = []byte(":\n\n")
+
+// encodeEvent makes the event of a status, the same for every stream:
+//
+//	id: 53
+//	event: status
+//	data: {"category":"engine",…}
+//
+// The id is the status's sequence. In front of it stands what was dropped.
+func encodeEvent(m *fanout.Message, _ string, _ uint8) []byte {
+	b := make([]byte, 0, len(m.Data)+64)
+	b = appendTruncated(b, m)
+	b = append(b, "id: "...)
+	b = strconv.AppendUint(b, m.Sequence, 10)
+	return appendEvent(append(b, '\n'), "status", oneLine(m.Data))
+}
+
+// encodeTruncated is encodeEvent for a stream that does not want the status.
+func encodeTruncated(m *fanout.Message, _ string, _ uint8) []byte { return appendTruncated(nil, m) }
+
+func appendTruncated(b []byte, m *fanout.Message) []byte {
+	first := m.Header.Get(status.HeaderTruncated)
+	if first == "" {
+		return b
+	}
+	return appendEvent(b, "truncated", []byte(`{"first_seq":`+first+`}`))
+}
+
+func appendEvent(b []byte, name string, line []byte) []byte {
+	b = append(b, "event: "...)
+	b = append(b, name...)
+	b = append(b, "\ndata: "...)
+	b = append(b, line...)
+	return append(b, "\n\n"...)
+}
+
+// appendRetry appends how long the browser is to wait before it comes back. It is
+// a field of the event that follows, or of none.
+func appendRetry(b []byte, wait time.Duration) []byte {
+	b = append(b, "retry: "...)
+	b = strconv.AppendInt(b, wait.Milliseconds(), 10)
+	return append(b, '\n')
+}
+
+// oneLine is JSON without line ends, which can only stand between its tokens.
+func oneLine(data []byte) []byte {
+	if bytes.IndexByte(data, '\n') < 0 && bytes.IndexByte(data, '\r') < 0 {
+		return data
+	}
+	line := bytes.Clone(data)
+	for i, c := range line {
+		if c == '\n' || c == '\r' {
+			line[i] = ' '
+		}
+	}
+	return line
+}

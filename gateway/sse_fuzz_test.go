@@ -1,0 +1,55 @@
+package gateway_test
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/statuswire/statuswire/gateway"
+	"github.com/statuswire/statuswire/status"
+)
+
+// FuzzEventsQuery holds what is let through: known categories, each once, and an
+// id that was there.
+func FuzzEventsQuery(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"", ""}, {"categories=engine,tool", "53"}, {"categories=engine&last_event_id=7", ""}, {"categories=a%2Cb,a", "0"},
+		{"categories", ""}, {"categories=;", ""}, {"last_event_id=18446744073709551616", ""}, {"token=x", ""}, {"categories=a&categories=b", "1"},
+		{"%", "-1"}, {"last_event_id=%30", "\x00"}, {"&&categories=a&&", "+1"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, query, id string) {
+		r := &http.Request{URL: &url.URL{RawQuery: query}, Header: http.Header{"Last-Event-Id": {id}}}
+		categories, after, resumed, err := gateway.ParseEventsQuery(r)
+		if err != nil {
+			if len(err.Error()) > 400 {
+				t.Fatalf("an error of %d bytes: %s", len(err.Error()), err)
+			}
+			return
+		}
+		values := r.URL.Query()
+		for name, v := range values {
+			if name != "categories" && name != "last_event_id" || len(v) != 1 {
+				t.Fatalf("%q was let through", query)
+			}
+		}
+		if values.Has("categories") != (len(categories) > 0) {
+			t.Fatalf("%q gives %q", query, categories)
+		}
+		for i, c := range categories {
+			if _, err := status.ParseCategory(c); err != nil || slices.Index(categories, c) != i {
+				t.Fatalf("%q gives %q", query, categories)
+			}
+		}
+		given := id
+		if given == "" {
+			given = values.Get("last_event_id")
+		}
+		if n, err := strconv.ParseUint(given, 10, 64); resumed != (given != "") || resumed && (err != nil || n != after) || !resumed && after != 0 {
+			t.Fatalf("%q and %q give %d, %v", query, id, after, resumed)
+		}
+	})
+}

@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/statuswire/statuswire/status"
+)
+
+// queryValues reads a query whose parameters are all known, each there once.
+func queryValues(raw string, known ...string) (map[string]string, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, errors.New("the query of the URL cannot be read: a % or a ; in it has to be escaped")
+	}
+	q := make(map[string]string, len(values))
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		v := values[name]
+		switch {
+		case !slices.Contains(known, name):
+			return nil, fmt.Errorf("unknown parameter %s: there are %s; a token belongs into the header Authorization", status.Quote(name), strings.Join(known, ", "))
+		case len(v) > 1:
+			return nil, fmt.Errorf("parameter %s is there twice", name)
+		}
+		q[name] = v[0]
+	}
+	return q, nil
+}
+
+// parseCategories reads "engine,tool": in their order, each once. "" is none.
+func parseCategories(q map[string]string) ([]status.Category, error) {
+	list, ok := q["categories"]
+	if !ok {
+		return nil, nil
+	}
+	var all []status.Category
+	for name := range strings.SplitSeq(list, ",") {
+		c, err := status.ParseCategory(name)
+		if err != nil {
+			return nil, fmt.Errorf("parameter categories, a list like engine,tool: %w", err)
+		}
+		if !slices.Contains(all, c) {
+			all = append(all, c)
+		}
+	}
+	return all, nil
+}
+
+// eventsQuery is what a request for events asks for.
+type eventsQuery struct {
+	categories []status.Category // none: all
+	after      uint64            // the last event that the asker has
+	resumed    bool              // there is one
+}
+
+// lastEventID is the header that EventSource sends when it comes back (WHATWG
+// HTML, section 9.2), with the id of the last event that it has got.
+const lastEventID = "Last-Event-ID"
+
+// parseEventsQuery reads it. The header goes before the parameter last_event_id,
+// which is how a page begins that has to make a new EventSource.
+func parseEventsQuery(r *http.Request) (eventsQuery, error) {
+	q, err := queryValues(r.URL.RawQuery, "categories", "last_event_id")
+	if err != nil {
+		return eventsQuery{}, err
+	}
+	var e eventsQuery
+	if e.categories, err = parseCategories(q); err != nil {
+		return eventsQuery{}, err
+	}
+	name, id := "header "+lastEventID, r.Header.Get(lastEventID)
+	if id == "" {
+		name, id = "parameter last_event_id", q["last_event_id"]
+	}
+	if id == "" {
+		return e, nil
+	}
+	if e.after, err = strconv.ParseUint(id, 10, 64); err != nil {
+		return eventsQuery{}, fmt.Errorf("%s %s is no id of an event: those are whole numbers", name, status.Quote(id))
+	}
+	e.resumed = true
+	return e, nil
+}

@@ -1,0 +1,119 @@
+package gateway
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+
+	"github.com/statuswire/statuswire/internal/natsproto"
+	"github.com/statuswire/statuswire/status"
+)
+
+// stream is a socket that answers one GET request, and ends with that. The
+// connection is the HTTP server's no more, so a stream has the socket's queue, its
+// bounds and its end, and a kick or a change of access reaches it from the moment
+// that it logs in.
+type stream struct {
+	socket
+	conversation status.ConversationID
+	token        string      // "" for none
+	header       http.Header // of whatever the answer is
+	body         body
+}
+
+// body is what a stream answers with. All but last belong to the socket's
+// goroutine.
+type body interface {
+	// name is what operators see as the client's language.
+	name() string
+	contentType() string
+	// open decides whether there is an answer, when the user has logged in. The
+	// error is made by end. What is written meanwhile goes out behind first, with
+	// which the answer begins.
+	open(s *stream) (first []byte, err error)
+	// serve goes on until the end, and says why. It is called after open alone.
+	serve(s *stream) closing
+	// shut lets go of what open took, if it was called.
+	shut(s *stream)
+	// last is what is written last once the answer has begun.
+	last(why closing) []byte
+}
+
+func newStream(g *Gateway, conn net.Conn, c status.ConversationID, token string, header http.Header, b body) *stream {
+	s := &stream{conversation: c, token: token, header: header, body: b}
+	s.socket.init(g, conn, s)
+	s.out.hold()
+	giveUpAfter(conn, g.opts.PingInterval+g.opts.PongTimeout)
+	return s
+}
+
+// run implements dialect.
+func (s *stream) run() closing {
+	defer s.body.shut(s)
+	if err := s.begin(); err != nil {
+		var why *errEnd
+		if errors.As(err, &why) {
+			return why.closing
+		}
+		return closeDone
+	}
+	return s.body.serve(s)
+}
+
+// begin logs in and begins the answer.
+func (s *stream) begin() error {
+	if s.token == "" {
+		return end(closeDenied(reasonNoBearer))
+	}
+	s.connect = connectOptions{AuthToken: s.token, Lang: s.body.name()}
+	line, err := linkConnect(s.connect)
+	if most := s.gateway.opts.MaxControlLineBytes; err != nil || len("CONNECT ")+len(line) > most {
+		return end(closeLongConnect(natsproto.ErrControlLineTooLong, most))
+	}
+	if err := s.login(s.ctx, s.connect, ""); err != nil {
+		return err
+	}
+	first, err := s.body.open(s)
+	if err != nil {
+		return err
+	}
+	h := s.header.Clone()
+	h.Set("Content-Type", s.body.contentType())
+	h.Set("Cache-Control", "no-store, no-transform")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Accel-Buffering", "no") // nginx would keep it until it has some more
+	if !s.out.begin(rawAnswer(http.StatusOK, h, first)) {
+		return end(closeDone) // ended meanwhile
+	}
+	return nil
+}
+
+// last implements dialect: the whole answer, if none has begun.
+func (s *stream) last(why closing) []byte {
+	if s.out.seal() {
+		return s.body.last(why)
+	}
+	if why.wire == nil {
+		return nil
+	}
+	h := s.header.Clone()
+	body := refusalBody(why.wire)
+	setRefusal(h, why.retryAfter, why.wire)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	return rawAnswer(why.wire.Code, h, body)
+}
+
+// told implements dialect.
+func (s *stream) told(why closing) (reason string, code int) {
+	if why.wire == nil {
+		return why.reason, 0
+	}
+	return why.wire.Description, why.wire.Code
+}
+
+// subEnded implements dialect: without it there is nothing to stay for.
+func (s *stream) subEnded(_ *localSub, r refusal) { s.close(closeRefused(r)) }
+
+// rest implements dialect.
+func (s *stream) rest(scrap []byte) (int, error) { return s.conn.Read(scrap) }
