@@ -110,6 +110,23 @@ func TestALifeIsOnceStartedAndStoppedAsOftenAsYouLike(t *testing.T) {
 	stop(t, b)
 }
 
+func TestConnectionsThatSayNothingDoNotHoldUpTheStop(t *testing.T) {
+	a := newApp(t, app.Options{DrainTimeout: 2 * time.Second}) // less than they have for a request
+	start(t, a)
+	for _, begin := range []string{"", "GET /ws HTTP/1.1\r\nHost: x\r\nX-"} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(a.Endpoints().HTTP, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, begin); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get(t, a.Endpoints().HTTP+"/healthz") // accepted after them
+	stop(t, a)
+}
+
 func TestTwoInstancesStandBesideEachOther(t *testing.T) {
 	a, b := newApp(t, app.Options{}), newApp(t, app.Options{})
 	start(t, a)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -35,6 +36,7 @@ func (a *App) startHTTP(context.Context) error {
 		return err
 	}
 	a.httpAddr = listener.Addr()
+	callers, newcomers := newCallers(a.opts.Gateway, a.gateway.Hit), newNewcomers()
 	server := &http.Server{
 		Handler:           a.routes(),
 		ReadHeaderTimeout: a.headTimeout(),
@@ -42,9 +44,13 @@ func (a *App) startHTTP(context.Context) error {
 		WriteTimeout:      answerTimeout,
 		MaxHeaderBytes:    maxHeadBytes,
 		IdleTimeout:       idleTimeout,
-		ConnState:         newCallers(a.opts.Gateway, a.gateway.Hit).state,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		ConnState: func(conn net.Conn, s http.ConnState) {
+			callers.state(conn, s)
+			newcomers.state(conn, s)
+		},
 	}
+	server.RegisterOnShutdown(newcomers.close)
 	done := make(chan struct{})
 	go func() { // ends with Shutdown
 		defer close(done)
