@@ -49,8 +49,8 @@ func BacklogOf(r fanout.Receiver) int { return r.(*localSub).out.backlog() }
 // FilterBy has one of Receivers get only what the grant lets it receive.
 func FilterBy(r fanout.Receiver, g *session.Grant) { r.(*localSub).out.filter.Store(g) }
 
-// Ready waits until who may send a batch of a replay.
-func (o Outbox) Ready(ctx context.Context, who any) error { return o.out.ready(ctx, who) }
+// Ready waits until who may send a batch of an answer.
+func (o Outbox) Ready(ctx context.Context, who any) error { return o.out.ready(ctx, who, answerBytes) }
 
 // Settle gives back the room kept for who.
 func (o Outbox) Settle(who any) { o.out.settle(who) }

@@ -9,25 +9,33 @@ import (
 // pace keeps replays from filling a browser's queue faster than it reads. An
 // outbox has none until somebody replays. Guarded by outbox.mu, except turn.
 type pace struct {
-	turn  chan struct{}     // holds a value while one waits for room; others wait for that
-	let   map[any]time.Time // who was let send a batch, and when that must have come
-	eased chan struct{}     // closed when there may be room; nil when nobody waits
+	turn  chan struct{} // holds a value while one waits for room; others wait for that
+	kept  map[any]room  // for whom room is kept
+	eased chan struct{} // closed when there may be room; nil when nobody waits
+}
+
+// room is kept for a batch until it must have come.
+type room struct {
+	bytes int
+	until time.Time
 }
 
 const (
-	// replayBatchBytes is what a batch of a replay is taken for: history's batches
-	// end at 128 KiB.
-	replayBatchBytes = 128 << 10
-	// replayBatchWait is how long room is kept for a batch.
-	replayBatchWait = 50 * time.Millisecond
+	// answerBytes is a batch of an answer: history's batches end at 128 KiB.
+	answerBytes = 128 << 10
+	// pieceBytes is what the fan-out sends between two calls of Ready: 16 KiB and
+	// headers, seldom one large status.
+	pieceBytes = 32 << 10
+	// roomTime is how long room is kept.
+	roomTime = 50 * time.Millisecond
 )
 
-// ready returns once who may send its next batch of old messages: when the queue
-// is at most a quarter full, counting the batches that others were let send and
-// that have not come yet. Otherwise several replays would all see the same room.
-// It fails when the socket is gone or the context ends. Whoever asks again has
-// sent its last batch.
-func (o *outbox) ready(ctx context.Context, who any) error {
+// ready returns once who may send its next batch of old messages, of about so many
+// bytes: when the queue is at most a quarter full, counting the batches that others
+// were let send and that have not come yet. Otherwise several replays would all see
+// the same room. It fails when the socket is gone or the context ends. Whoever asks
+// again has sent its last batch.
+func (o *outbox) ready(ctx context.Context, who any, bytes int) error {
 	p := o.paceFor(who)
 	select {
 	case p.turn <- struct{}{}:
@@ -36,7 +44,7 @@ func (o *outbox) ready(ctx context.Context, who any) error {
 	}
 	defer func() { <-p.turn }()
 	for {
-		eased, wait, err := o.let(who)
+		eased, wait, err := o.keep(who, bytes)
 		if err != nil || eased == nil {
 			return err
 		}
@@ -59,7 +67,7 @@ func (o *outbox) paceFor(who any) *pace {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.pace == nil {
-		o.pace = &pace{turn: make(chan struct{}, 1), let: map[any]time.Time{}}
+		o.pace = &pace{turn: make(chan struct{}, 1), kept: map[any]room{}}
 	}
 	o.settleLocked(who)
 	return o.pace
@@ -75,29 +83,29 @@ func (o *outbox) settle(who any) {
 }
 
 func (o *outbox) settleLocked(who any) {
-	delete(o.pace.let, who)
+	delete(o.pace.kept, who)
 	o.easedLocked()
 }
 
-// let keeps room for a batch of who, or returns a channel that closes when there
+// keep keeps room for a batch of who, or returns a channel that closes when there
 // may be room, and after which time to look in any case.
-func (o *outbox) let(who any) (<-chan struct{}, time.Duration, error) {
+func (o *outbox) keep(who any, bytes int) (<-chan struct{}, time.Duration, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
 		return nil, 0, net.ErrClosed
 	}
 	now := time.Now()
-	wait := o.stall
-	for other, until := range o.pace.let {
-		if left := until.Sub(now); left > 0 {
-			wait = min(wait, left)
+	wait, used := o.stall, o.queued
+	for other, r := range o.pace.kept {
+		if left := r.until.Sub(now); left > 0 {
+			wait, used = min(wait, left), used+r.bytes
 		} else {
-			delete(o.pace.let, other)
+			delete(o.pace.kept, other)
 		}
 	}
-	if o.queued+len(o.pace.let)*replayBatchBytes <= o.maxBytes/4 {
-		o.pace.let[who] = now.Add(replayBatchWait)
+	if used <= o.maxBytes/4 {
+		o.pace.kept[who] = room{bytes, now.Add(roomTime)}
 		return nil, 0, nil
 	}
 	if o.pace.eased == nil {
@@ -115,4 +123,4 @@ func (o *outbox) easedLocked() {
 }
 
 // Ready implements fanout.Pacer.
-func (sub *localSub) Ready(ctx context.Context) error { return sub.out.ready(ctx, sub) }
+func (sub *localSub) Ready(ctx context.Context) error { return sub.out.ready(ctx, sub, pieceBytes) }

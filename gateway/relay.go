@@ -154,7 +154,7 @@ func (r *relay) pace(token string, w *waiting, subject string) {
 		w.ctx, w.cancel = context.WithCancel(w.socket.ctx)
 	}
 	r.pacing.Go(func() { // ends with room, the request or the socket
-		if w.socket.out.ready(w.ctx, w) != nil || r.goesOn(token) == nil {
+		if w.socket.out.ready(w.ctx, w, answerBytes) != nil || r.goesOn(token) == nil {
 			return
 		}
 		if err := r.nc.Publish(subject, nil); err != nil {

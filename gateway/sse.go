@@ -236,7 +236,7 @@ func (e *events) DeliverRun(r *fanout.Run, up *fanout.Subscription) {
 // Ready implements fanout.Pacer. A connection that is gone ends the subscription
 // by itself, and has nobody to tell why.
 func (e *events) Ready(ctx context.Context) error {
-	err := e.stream.out.ready(ctx, e)
+	err := e.stream.out.ready(ctx, e, pieceBytes)
 	if errors.Is(err, net.ErrClosed) {
 		<-ctx.Done()
 		return ctx.Err()
