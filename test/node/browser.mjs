@@ -15,7 +15,7 @@ export async function open(t, client, token) {
     }
   })();
   t.after(() => nc.close());
-  return { nc, errors };
+  return { nc, errors, client };
 }
 
 /** Subscribes and keeps what comes: statuses by their text, or the error. */

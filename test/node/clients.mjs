@@ -7,6 +7,8 @@ import * as nats from "nats.ws";
 const natsCore = {
   name: "@nats-io/nats-core",
   connect: (options) => core.wsconnect(options),
+  /** The strategy of requestMany that ends at an empty message. */
+  sentinel: "sentinel",
   isPermission: (error) => error instanceof core.errors.PermissionViolationError,
   isAuthorization: (error) => error instanceof core.errors.AuthorizationError,
   isNoResponders: (error) => error instanceof core.errors.RequestError && error.isNoResponders(),
@@ -18,6 +20,7 @@ const natsCore = {
 const natsWs = {
   name: "nats.ws",
   connect: (options) => nats.connect(options),
+  sentinel: nats.RequestStrategy.SentinelMsg,
   isPermission: (error) => error.code === nats.ErrorCode.PermissionsViolation,
   isAuthorization: (error) => error.code === nats.ErrorCode.AuthorizationViolation,
   isNoResponders: (error) => error.code === nats.ErrorCode.NoResponders,
