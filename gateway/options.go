@@ -78,6 +78,10 @@ type Options struct {
 	// at all, before its socket is closed as dead. Default 10 s.
 	PongTimeout time.Duration
 
+	// SettleTimeout is how long a subscription whose access has ended may take to get
+	// what was stored before; then it ends in any case. Default 250 ms.
+	SettleTimeout time.Duration
+
 	// CloseSpread is the time over which a stopping gateway spreads its closes,
 	// so that not all browsers come back in the same moment. Default 2 s.
 	CloseSpread time.Duration
@@ -102,6 +106,7 @@ func DefaultOptions() Options {
 		MaxLinks:            64,
 		PingInterval:        25 * time.Second,
 		PongTimeout:         10 * time.Second,
+		SettleTimeout:       250 * time.Millisecond,
 		CloseSpread:         2 * time.Second,
 		Logger:              slog.New(slog.DiscardHandler),
 	}
@@ -122,6 +127,7 @@ func (o Options) withDefaults() Options {
 	o.MaxLinks = cmp.Or(o.MaxLinks, d.MaxLinks)
 	o.PingInterval = cmp.Or(o.PingInterval, d.PingInterval)
 	o.PongTimeout = cmp.Or(o.PongTimeout, d.PongTimeout)
+	o.SettleTimeout = cmp.Or(o.SettleTimeout, d.SettleTimeout)
 	o.CloseSpread = cmp.Or(o.CloseSpread, d.CloseSpread)
 	o.Logger = cmp.Or(o.Logger, d.Logger)
 	return o
@@ -152,6 +158,7 @@ func (o Options) Validate() error {
 	atLeast("MaxLinks", o.MaxLinks, 1)
 	positive("PingInterval", o.PingInterval)
 	positive("PongTimeout", o.PongTimeout)
+	positive("SettleTimeout", o.SettleTimeout)
 	for _, p := range o.TrustedProxies {
 		if !p.IsValid() {
 			errs = append(errs, errors.New("TrustedProxies holds a prefix that is none"))

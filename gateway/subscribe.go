@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gobwas/ws"
 
@@ -31,6 +33,10 @@ type localSub struct {
 	queue        string
 	conversation status.ConversationID // "" for an inbox
 	upstream     *fanout.Subscription  // nil for an inbox
+
+	// lostWith is the last grant that covered it, from when access was lost until it
+	// ends; else nil.
+	lostWith atomic.Pointer[session.Grant]
 }
 
 func newLocalSub(s *socket, subject, queue, sid string) *localSub {
@@ -196,43 +202,6 @@ func (s *socket) endSub(sub *localSub) {
 	}
 }
 
-// takeGrant takes the credential's grant of now and ends what it does not cover
-// any more. It is false when there is none.
-func (s *socket) takeGrant() bool {
-	var lost []*localSub
-	s.mu.Lock()
-	if s.credential == nil {
-		s.mu.Unlock()
-		return false
-	}
-	// Read with mu held: so a newer grant is never replaced by an older one.
-	g := s.credential.current()
-	if g == nil {
-		s.mu.Unlock()
-		return false
-	}
-	s.grant = g
-	s.setRulesLocked(g)
-	if g.Filters() {
-		s.out.filter.Store(g)
-	} else {
-		s.out.filter.Store(nil)
-	}
-	for _, sub := range s.subs {
-		if !s.grant.CanSubscribe(sub.subject, sub.queue) {
-			lost = append(lost, sub)
-			s.forgetLocked(sub)
-		}
-	}
-	s.mu.Unlock()
-	for _, sub := range lost {
-		s.endSub(sub)
-		s.dialect.subEnded(sub, lostAccess(sub.conversation))
-		s.revoked(sub)
-	}
-	return true
-}
-
 // Deliver implements fanout.Receiver.
 func (sub *localSub) Deliver(m *fanout.Message, _ *fanout.Subscription) {
 	if !sub.mayReceive(m.Subject) {
@@ -260,7 +229,7 @@ func (sub *localSub) Offer(m *fanout.Message, _ *fanout.Subscription) bool {
 // subscription.
 func (sub *localSub) mayReceive(subject string) bool {
 	g := sub.out.filter.Load()
-	return g == nil || g.CanReceive(subject, sub.queue)
+	return g == nil || cmp.Or(sub.lostWith.Load(), g).CanReceive(subject, sub.queue)
 }
 
 // DeliverRun implements fanout.RunReceiver: one write for all, unless each has to

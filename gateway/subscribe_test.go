@@ -203,9 +203,9 @@ func TestAMemberThatReachesItsMaximumTakesNothingFromItsQueueGroup(t *testing.T)
 		}
 		a.expectMsg("status.c1.engine " + sid)
 		a.expectMsg("status.c1.engine " + sid)
-	}
-	for range rounds * (each - 2) {
-		b.expectMsg("status.c1.engine 1")
+		for range each - 2 {
+			b.expectMsg("status.c1.engine 1")
+		}
 	}
 	a.send("PING")
 	a.expect("PONG")
