@@ -41,8 +41,12 @@ type lifeApp struct {
 	js       nats.JetStreamContext
 	operator *nats.Conn
 	admin    *admin.Client
+	system   *nats.Conn
+
+	keepLinks bool
 
 	runs   int // makes names that no run had before
+	dialed int // as well
 	tokens int // issued
 	all    *lifeApps
 }
@@ -62,12 +66,13 @@ func startLifeApp(dir string, keepLinks bool) (*lifeApp, error) {
 	opts.Presence.Spacing = time.Millisecond
 	opts.Gateway.KeepLinks = keepLinks
 	opts.Gateway.CloseSpread = time.Millisecond
+	opts.Gateway.SettleTimeout = grantLag // never the reason, however slow the machine is
 	opts.Gateway.Limits.Operations = limit.Rule{Value: 100_000}
 	opts.Gateway.Limits.ConnectionsPerUser = limit.Rule{Value: 100_000}
 	opts.Gateway.Limits.ConnectionsPerAddress = limit.Rule{Value: 1_000_000}
 	opts.Gateway.Limits.Upgrades = limit.Rule{Value: 1_000_000}
 	opts.Gateway.Limits.FailedLogins = limit.Rule{Value: 1_000, DryRun: true}
-	a := &lifeApp{secret: set.TokenSecret}
+	a := &lifeApp{secret: set.TokenSecret, keepLinks: keepLinks}
 	if a.app, err = app.New(opts); err != nil {
 		return nil, err
 	}
@@ -85,6 +90,9 @@ func startLifeApp(dir string, keepLinks bool) (*lifeApp, error) {
 	if a.operator, err = connectWithKey(e.NATS, keys.OperatorFile(dir)); err != nil {
 		return nil, err
 	}
+	if a.system, err = connectWithKey(e.NATS, keys.SystemFile(dir)); err != nil {
+		return nil, err
+	}
 	a.admin = admin.NewClient(a.operator)
 	return a, nil
 }
@@ -100,6 +108,7 @@ func connectWithKey(url, file string) (*nats.Conn, error) {
 func (a *lifeApp) stop() error {
 	a.service.Close()
 	a.operator.Close()
+	a.system.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), lifePatience)
 	defer cancel()
 	return a.app.Stop(ctx)
@@ -179,6 +188,37 @@ func (a *lifeApp) present(c status.ConversationID) (map[status.UserID]int, error
 		all[member.User] = member.Connections
 	}
 	return all, nil
+}
+
+// kickLink has the NATS server end the connection with the name.
+func (a *lifeApp) kickLink(name string) (found bool, err error) {
+	m, err := a.system.Request("$SYS.REQ.SERVER.PING.CONNZ", []byte(`{"limit":4096}`), lifePatience)
+	if err != nil {
+		return false, err
+	}
+	var report struct {
+		Server struct{ ID string }
+		Data   struct {
+			Connections []struct {
+				CID  uint64
+				Name string
+			}
+		}
+	}
+	if err := json.Unmarshal(m.Data, &report); err != nil {
+		return false, err
+	}
+	for _, c := range report.Data.Connections {
+		if c.Name != name {
+			continue
+		}
+		found = true
+		_, err := a.system.Request("$SYS.REQ.SERVER."+report.Server.ID+".KICK", fmt.Appendf(nil, `{"cid":%d}`, c.CID), lifePatience)
+		if err != nil {
+			return true, err
+		}
+	}
+	return found, nil
 }
 
 // figures are the metrics without labels.

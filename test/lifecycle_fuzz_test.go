@@ -23,6 +23,8 @@ import (
 //   - what comes is in order on each subject, without doubles and without holes
 //   - nothing comes that the user may not see, but for a second after a change
 //   - who stays subscribed gets everything
+//   - who loses access gets what was acknowledged before
+//   - who is in a queue group lets nothing get lost to it
 //   - who is listed as present has a subscription, and the other way round
 //   - what the gateway counts is what it holds
 //   - each SUB that is refused or ended is told so, once
@@ -101,6 +103,7 @@ func (l *life) create(conv int) {
 		_, err := l.app.admin.Create(context.Background(), r)
 		l.must(err)
 		c.exists, c.changed = true, l.round
+		c.forgetOwn(l.round)
 	})
 }
 
@@ -110,13 +113,29 @@ func (l *life) remove(conv int) {
 		_, err := l.app.admin.Delete(context.Background(), c.id)
 		l.must(err)
 		c.exists, c.changed = false, l.round
+		c.forgetOwn(l.round)
 	})
 }
 
-// step does one thing.
+// step does one thing. What stands first came later, and takes little of what the
+// kept inputs mean.
 func (l *life) step() {
-	op := l.in.next() % 32
+	what := l.in.next()
+	op, rare := what%32, what/32
 	switch {
+	case op == 0 && rare == 7:
+		l.connectForAMoment(l.slot())
+	case op == 23 && rare == 7:
+		l.kickLink(l.slot())
+	case op == 24 && rare == 7:
+		l.toggleCategory()
+	case (op == 25 || op == 26) && rare >= 4:
+		l.acks() // then it is known what has to come before access ends
+		if op == 25 {
+			l.toggleMember()
+		} else {
+			l.toggleConversation()
+		}
 	case op < 3:
 		l.connect(l.slot())
 	case op < 10:
@@ -138,11 +157,7 @@ func (l *life) step() {
 	case op < 26:
 		l.toggleMember()
 	case op < 27:
-		if c := l.in.next() % len(l.convs); l.convs[c].exists {
-			l.remove(c)
-		} else {
-			l.create(c)
-		}
+		l.toggleConversation()
 	case op < 28:
 		l.barrier(l.slot())
 	case op < 30:
@@ -152,6 +167,14 @@ func (l *life) step() {
 		l.misbehave(l.slot())
 	default:
 		l.subscribeTwice(l.slot())
+	}
+}
+
+func (l *life) toggleConversation() {
+	if c := l.in.next() % len(l.convs); l.convs[c].exists {
+		l.remove(c)
+	} else {
+		l.create(c)
 	}
 }
 
@@ -184,11 +207,21 @@ func (l *life) connect(slot int) {
 	l.open(slot, user, token, join, how&0x80 == 0)
 }
 
+// momentary is, in place of a token's number, a new token that ends within a second.
+const momentary = 2
+
+func (l *life) connectForAMoment(slot int) {
+	if user := l.in.next() % 3; l.tabs[slot] == nil {
+		l.open(slot, user, momentary, "", true)
+	}
+}
+
 func (l *life) open(slot, user, token int, join string, headers bool) *lifeTab {
 	raw, err := dialTab(l.app.ws)
 	l.must(err)
+	l.app.dialed++
 	b := &lifeTab{
-		tab: raw, user: user, token: token, headers: headers, open: true,
+		tab: raw, user: user, token: token, headers: headers, open: true, name: fmt.Sprintf("t%d-%d", slot, l.app.dialed),
 		asked: map[string]*asked{}, pubErrs: map[string]int{}, subErrs: map[string]int{},
 		inbox: fmt.Sprintf("_INBOX.t%d", slot), join: -1,
 	}
@@ -207,12 +240,16 @@ func (l *life) open(slot, user, token int, join string, headers bool) *lifeTab {
 	}
 	l.log("tab %d: connect user %d token %d join %q headers %v", slot, user, token, join, headers)
 	secret := "not-a-token"
-	if token >= 0 {
+	switch {
+	case token == momentary:
+		secret = l.app.token(l.t, l.users[user].id, time.Second)
+		b.mustEnd = true // before the next quiet point is over
+	case token >= 0:
 		secret = l.users[user].tokens[token]
-	} else {
+	default:
 		b.mustEnd = true
 	}
-	l.put(b, connectLine(secret, join, headers, slot == 4))
+	l.put(b, connectLine(b.name, secret, join, headers, slot == 4))
 	l.sub(slot, &want{sid: "in", subject: b.inbox + ".>", conv: -1}, true)
 	return b
 }
@@ -320,6 +357,7 @@ func (l *life) unsubscribe(slot int) {
 		return
 	}
 	w := held[how%len(held)]
+	w.owed = nil
 	if w.counted {
 		l.users[b.user].most++
 	}
@@ -343,16 +381,21 @@ func (l *life) publish() {
 	conv := conv(what)
 	c := l.convs[conv]
 	subject := "status." + string(c.id) + "." + category(what/6)
-	unknown := what >= 0xfc
-	if unknown {
+	unknown, moved := what >= 0xfc, false
+	switch {
+	case unknown:
 		subject = "status." + string(c.id) + ".unheard_of"
+	case what >= 0xf8:
+		own := what % len(c.own)
+		subject = "status." + string(c.id) + "." + ownCategory(own)
+		unknown, moved = !c.own[own].exists, c.own[own].changed == l.round
 	}
 	for n := 1 + l.in.next()%12; n > 0; n-- {
 		l.tick++
 		text := fmt.Sprint("s", len(l.texts))
 		s := &sent{subject: subject, conv: conv, tick: l.tick, round: l.round, at: time.Now(), queues: map[string]int{}, unknown: unknown}
-		s.fails = unknown || !c.exists && c.changed != l.round
-		s.works = !unknown && c.exists && c.changed != l.round
+		s.fails = !moved && (unknown || !c.exists && c.changed != l.round)
+		s.works = !moved && !unknown && c.exists && c.changed != l.round
 		l.texts[text] = s
 		m := nats.NewMsg(subject)
 		m.Header.Set("Nats-Msg-Id", text)
@@ -460,24 +503,73 @@ func (l *life) kick() {
 	_, err := l.app.admin.Kick(context.Background(), l.users[user].id, "")
 	l.must(err)
 	for _, b := range l.tabs {
-		if b == nil || b.user != user {
-			continue
-		}
-		b.mayEnd = true
-		if b.confirmed {
-			b.mustEnd = true
-		}
-		for _, w := range b.wants {
-			if w.fate == accepted {
-				w.fate = maybe
-			}
-			l.shake(w)
-		}
-		for _, a := range b.asked {
-			a.works, a.fails = false, false
+		if b != nil && b.user == user {
+			l.kicked(b, b.confirmed)
 		}
 	}
 }
+
+func (l *life) kicked(b *lifeTab, sure bool) {
+	b.mayEnd = true
+	b.mustEnd = b.mustEnd || sure
+	for _, w := range b.wants {
+		if w.fate == accepted {
+			w.fate = maybe
+		}
+		l.shake(w)
+	}
+	for _, a := range b.asked {
+		a.works, a.fails = false, false
+	}
+}
+
+// kickLink has the NATS server end the link of one tab, if links are kept.
+func (l *life) kickLink(slot int) {
+	b := l.tabs[slot]
+	if b == nil || !l.app.keepLinks || b.mustEnd || b.mayEnd {
+		return
+	}
+	l.barrier(slot)
+	if b.isEnded() {
+		return
+	}
+	found, err := l.app.kickLink(b.name)
+	l.must(err)
+	sure := true // unless a new link is about to take the place of the old one
+	for _, c := range l.convs {
+		sure = sure && c.lostIn[b.user] != l.round && c.gainIn[b.user] != l.round && (c.lost[b.user].IsZero() || !c.shaky(b.user))
+	}
+	l.log("tab %d: its link is kicked (found %v, sure %v)", slot, found, sure)
+	if sure && !found {
+		l.fatal("tab %d has no link on the server", slot)
+	}
+	l.kicked(b, sure)
+}
+
+// toggleCategory gives a conversation a category of its own, or takes it.
+func (l *life) toggleCategory() {
+	what := l.in.next()
+	c := l.convs[what%3]
+	own := what / 3 % len(c.own)
+	if !c.exists {
+		return
+	}
+	l.log("conversation %d: category %s, %v no more", what%3, ownCategory(own), c.own[own].exists)
+	change := l.app.admin.AddCategory
+	if c.own[own].exists {
+		change = l.app.admin.RetireCategory
+	}
+	_, err := change(context.Background(), c.id, status.Category(ownCategory(own)))
+	l.must(err)
+	c.own[own].exists, c.own[own].changed = !c.own[own].exists, l.round
+	for _, s := range l.unacked {
+		if s.subject == "status."+string(c.id)+"."+ownCategory(own) {
+			s.works, s.fails = false, false
+		}
+	}
+}
+
+func ownCategory(n int) string { return fmt.Sprintf("own_%d", n) }
 
 func (l *life) toggleMember() {
 	what := l.in.next()
@@ -539,7 +631,7 @@ func (l *life) misbehave(slot int) {
 	}
 	switch what {
 	case 3:
-		b.send(oneFrame, 0, connectLine(l.users[b.user].tokens[0], "", true, false))
+		b.send(oneFrame, 0, connectLine("again", l.users[b.user].tokens[0], "", true, false))
 	case 4:
 		b.send(oneFrame, 0, "SUB")
 	case 5:

@@ -41,28 +41,40 @@ type want struct {
 	first, dead         int // lines of the tab between which messages may come; dead 0: open
 	gotN                int
 	got                 map[string][]*sent
-	version             uint64 // of presence
-	errLeast, errMost   int    // -ERR lines for it
+	version             uint64  // of presence
+	errLeast, errMost   int     // -ERR lines for it
+	owed                []*sent // acknowledged before access was lost, so that it comes all the same
 }
 
 func (w *want) matches(subject string) bool { return natsproto.Matches(w.subject, subject) }
 func (w *want) key() string                 { return w.subject + " " + w.queue }
 func (w *want) live() bool                  { return w.fate == accepted && !w.unsubbed }
 
-// categories are what the subscription counts, by the default categories of a conversation.
-func (w *want) categories() []string {
+// categories are what the subscription counts: these for sure, and perhaps more
+// that came or went in this round.
+func (l *life) categories(w *want) (sure, perhaps []string) {
 	tokens := strings.SplitN(w.subject, ".", 3)
 	switch {
 	case !w.counted:
-		return nil
-	case tokens[2] == "*" || tokens[2] == ">":
-		var all []string
-		for _, c := range status.DefaultCategories() {
-			all = append(all, tokens[1]+"."+string(c))
-		}
-		return all
+		return nil, nil
+	case tokens[2] != "*" && tokens[2] != ">":
+		one := []string{tokens[1] + "." + tokens[2]}
+		return one, one
 	}
-	return []string{tokens[1] + "." + tokens[2]}
+	for _, c := range status.DefaultCategories() {
+		sure = append(sure, tokens[1]+"."+string(c))
+	}
+	perhaps = slices.Clone(sure)
+	for i, own := range l.convs[w.conv].own {
+		name := tokens[1] + "." + ownCategory(i)
+		if own.exists || own.changed == l.round {
+			perhaps = append(perhaps, name)
+		}
+		if own.exists && own.changed != l.round {
+			sure = append(sure, name)
+		}
+	}
+	return sure, perhaps
 }
 
 // asked is a request of a tab.
@@ -76,6 +88,7 @@ type asked struct {
 // lifeTab is a tab and what it should hold.
 type lifeTab struct {
 	*tab
+	name        string
 	user, token int
 	headers     bool
 	mayEnd      bool // the gateway may end it
@@ -129,6 +142,19 @@ type lifeConv struct {
 	changed int          // the round in which it was last made or deleted
 	lostIn  [3]int       // rounds
 	gainIn  [3]int
+	own     [2]struct { // categories beside the default ones
+		exists  bool
+		changed int // in which round
+	}
+}
+
+// forgetOwn takes the conversation's own categories: it was made anew, or deleted.
+func (c *lifeConv) forgetOwn(round int) {
+	for i := range c.own {
+		if c.own[i].exists {
+			c.own[i].exists, c.own[i].changed = false, round
+		}
+	}
 }
 
 func (c *lifeConv) admits(u int) bool { return c.exists && c.members[u] }
@@ -250,8 +276,11 @@ func (l *life) forLimits(b *lifeTab, w *want) fate {
 		if certain {
 			least++
 		}
-		for _, c := range other.categories() {
+		leastOfIt, mostOfIt := l.categories(other)
+		for _, c := range mostOfIt {
 			perhaps[c] = true
+		}
+		for _, c := range leastOfIt {
 			if certain {
 				sure[c] = true
 			}
@@ -266,15 +295,18 @@ func (l *life) forLimits(b *lifeTab, w *want) fate {
 	}
 	inSure, inPerhaps := true, true
 	nSure, nPerhaps := len(sure), len(perhaps)
-	for _, c := range w.categories() {
+	leastOfIt, mostOfIt := l.categories(w)
+	for _, c := range leastOfIt {
 		if !sure[c] {
-			inSure = false
 			nSure++
 		}
+		inPerhaps = inPerhaps && perhaps[c]
+	}
+	for _, c := range mostOfIt {
 		if !perhaps[c] {
-			inPerhaps = false
 			nPerhaps++
 		}
+		inSure = inSure && sure[c]
 	}
 	switch {
 	case inSure || nPerhaps <= fuzzCategories:
@@ -332,6 +364,9 @@ func (l *life) unsettle(user, conv int) {
 			if w.fate == refused && w.counted {
 				l.users[user].most++
 			}
+			if w.live() && w.sure > 0 && w.queue == "" && w.max == 0 {
+				w.owed = l.due(w)
+			}
 			w.fate = maybe
 		}
 		if b.join == conv && !b.confirmed && (b.joinEnds || !b.mustEnd) {
@@ -343,6 +378,21 @@ func (l *life) unsettle(user, conv int) {
 			}
 		}
 	}
+}
+
+// due are the statuses that are known to be stored and must come for w.
+func (l *life) due(w *want) (all []*sent) {
+	for subject, stored := range l.stored {
+		if !w.matches(subject) {
+			continue
+		}
+		for _, s := range stored {
+			if s.tick > w.sure {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
 }
 
 func (l *life) shake(w *want) {
@@ -538,7 +588,6 @@ func (l *life) compare(i int, b *lifeTab) {
 		return true, ""
 	})
 	listed := map[*want]bool{}
-	categories := map[string]bool{}
 	for _, s := range got.Subscriptions {
 		w := b.want(s.SID)
 		if w == nil || w.subject != s.Subject || w.queue != s.Queue || w.fate == gone || w.fate == refused || w.unsubbed {
@@ -548,9 +597,6 @@ func (l *life) compare(i int, b *lifeTab) {
 			l.fatal("tab %d has the subscription %+v; the model says max %d", i, s, w.max)
 		}
 		listed[w] = true
-		for _, c := range w.categories() {
-			categories[c] = true
-		}
 		if w.counted && !w.tallied {
 			w.tallied = true
 			l.users[b.user].least++
@@ -587,16 +633,43 @@ func (l *life) compare(i int, b *lifeTab) {
 	if n := got.Limits["subscriptions"].Used; n != len(got.Subscriptions) {
 		l.fatal("tab %d: %d subscriptions are counted, it has %d", i, n, len(got.Subscriptions))
 	}
-	if n := got.Limits["categories"].Used; n != len(categories) {
-		l.fatal("tab %d: %d categories are counted, it has %d: %+v", i, n, len(categories), got.Subscriptions)
-	}
-	if n := len(categories); n > fuzzCategories {
-		l.fatal("tab %d has %d categories, the limit is %d", i, n, fuzzCategories)
-	}
+	l.compareCategories(i, b, got)
 	u := l.users[b.user]
 	if n := got.Limits["subscription_changes"].Used; n < min(u.least, fuzzChanges) || n > min(u.most, fuzzChanges) {
 		l.fatal("tab %d: %d subscription changes are counted, there were %d to %d", i, n, u.least, u.most)
 	}
+}
+
+// compareCategories holds that the categories are counted that the subscriptions
+// cover, and that no more were let in than may be. What a conversation has been given
+// since counts too.
+func (l *life) compareCategories(i int, b *lifeTab, got listing) {
+	l.eventually(func() (bool, string) {
+		all, notOwn := map[string]bool{}, map[string]bool{}
+		for _, s := range got.Subscriptions {
+			w := b.want(s.SID)
+			if w == nil {
+				continue
+			}
+			_, covered := l.categories(w)
+			for _, c := range covered {
+				if _, category, _ := strings.Cut(c, "."); !strings.HasPrefix(category, "own_") {
+					notOwn[c] = true
+					all[c] = true
+				} else if n := int(category[len(category)-1] - '0'); l.convs[w.conv].own[n].exists {
+					all[c] = true
+				}
+			}
+		}
+		if len(notOwn) > fuzzCategories {
+			l.fatal("tab %d has %d categories, the limit is %d", i, len(notOwn), fuzzCategories)
+		}
+		n := got.Limits["categories"].Used
+		if n != len(all) {
+			got = l.list(b)
+		}
+		return n == len(all), fmt.Sprintf("tab %d: %d categories are counted, it has %d: %+v", i, n, len(all), got.Subscriptions)
+	})
 }
 
 // delivered waits for all that must come.
@@ -641,6 +714,11 @@ func (l *life) delivered() {
 // missing names a status, or an answer, that the tab must get and has not.
 func (l *life) missing(b *lifeTab) string {
 	for _, w := range b.wants {
+		for _, s := range w.owed {
+			if !slices.Contains(w.got[s.subject], s) {
+				return fmt.Sprintf("the status %d on %s for %s %s, which was acknowledged before access was lost", s.seq, s.subject, w.subject, w.sid)
+			}
+		}
 		if !w.live() || w.sure == 0 || w.queue != "" {
 			continue
 		}

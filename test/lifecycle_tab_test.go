@@ -250,10 +250,10 @@ func (b *tab) leave(clean bool) {
 	_ = b.conn.Close()
 }
 
-func connectLine(token, join string, headers, verbose bool) string {
+func connectLine(name, token, join string, headers, verbose bool) string {
 	body, err := json.Marshal(map[string]any{
 		"auth_token": token, "user": join, "headers": headers, "no_responders": headers,
-		"verbose": verbose, "protocol": 1, "lang": "fuzz", "name": "tab",
+		"verbose": verbose, "protocol": 1, "lang": "fuzz", "name": name,
 	})
 	if err != nil {
 		panic(err)
