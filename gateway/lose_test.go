@@ -111,3 +111,19 @@ func TestABrowserMayUnsubscribeFromWhatItIsLosing(t *testing.T) {
 	b.send("SUB status.c1.engine 1")
 	b.expect(`-ERR 'Permissions Violation for Subscription to "status.c1.engine": conversation "c1" is not found or not yours'`)
 }
+
+func TestAStreamGetsWhatWasStoredBeforeItsAccessIsLost(t *testing.T) {
+	r := newRig(t, gateway.Options{SettleTimeout: patience})
+	r.members.set("c1", "alice", true)
+	reached, release := r.holdUp("status.c1.*")
+	stream := r.listen("c1/events?categories=engine,tool", bearer("alice"))
+	b := r.login("alice")
+	r.store("c1", "engine", "before")
+	<-reached
+	r.members.set("c1", "alice", false)
+	r.gateway.AccessChanged("c1")
+	b.untilRefused("edge.c1.join")
+	release()
+	stream.expect("before")
+	stream.expectEnd(404, 20102, `your access to conversation "c1" has ended`)
+}

@@ -48,13 +48,6 @@ func (e *events) open(s *stream) ([]byte, error) {
 		s.note(e.wanted(), r)
 		return nil, end(closeRefused(r))
 	}
-	for _, sub := range e.subs {
-		if !s.keep(sub) {
-			r := lostAccess(s.conversation)
-			s.note(sub.subject, r)
-			return nil, end(closeRefused(r))
-		}
-	}
 	f := s.gateway.deps.Fanout
 	subject := status.ConversationSubjects(s.conversation)
 	if len(e.subs) == 1 {
@@ -76,6 +69,14 @@ func (e *events) open(s *stream) ([]byte, error) {
 	if err != nil {
 		s.gateway.opts.Logger.Error("cannot subscribe upstream", "conversation", s.conversation, "error", err)
 		return nil, end(closePassing(reasonUpstreamFails))
+	}
+	for _, sub := range e.subs {
+		sub.upstream = up // when one ends, all do
+		if !s.keep(sub) {
+			r := lostAccess(s.conversation)
+			s.note(sub.subject, r)
+			return nil, end(closeRefused(r))
+		}
 	}
 	return append(appendRetry(nil, reconnectAfter()), '\n'), nil
 }
@@ -213,7 +214,7 @@ func (e *events) sub(subject string) *localSub {
 func (e *events) Deliver(m *fanout.Message, _ *fanout.Subscription) {
 	out := e.stream.out
 	sub := e.sub(m.Subject)
-	if g := out.filter.Load(); sub == nil || g != nil && !g.CanReceive(m.Subject, "") {
+	if sub == nil || !sub.mayReceive(m.Subject) {
 		if gap := m.Encoded("", variantTruncated, encodeTruncated); len(gap) > 0 {
 			out.frame(gap)
 		}
