@@ -14,6 +14,7 @@ STATICCHECK_VERSION := v0.8.2
 
 GO_FILES  := $(shell git ls-files '*.go' 2>/dev/null) go.mod go.sum nats.conf statuswire.conf
 WEB_FILES := $(shell git ls-files web/src web/public 2>/dev/null) web/index.html web/vite.config.js web/tsconfig.json
+CLIENT_FILES := $(shell git ls-files client/src client/scripts 2>/dev/null) client/package.json client/tsconfig.json LICENSE
 E2E_TAG   := e2e
 FUZZTIME  ?= 30s
 
@@ -35,17 +36,18 @@ web/dist/index.html: $(WEB_FILES) $(STAMP)/web
 	cd web && npm run --silent build
 
 .PHONY: test
-test: lint test-go test-web test-e2e ## everything: lint, unit tests with the race detector, page, real clients
+test: lint test-go test-web test-client test-e2e ## everything: lint, unit tests with the race detector, page, client, real clients
 	@echo "all tests passed"
 
 .PHONY: lint
-lint: $(TOOLS)/staticcheck $(STAMP)/web ## gofmt, go vet, staticcheck, tsc --strict
+lint: $(TOOLS)/staticcheck $(STAMP)/web $(STAMP)/client ## gofmt, go vet, staticcheck, tsc --strict
 	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not formatted, run gofmt -w on:"; echo "$$out"; exit 1; }
 	go vet ./...
 	go vet -tags $(E2E_TAG) ./test/...
 	$(TOOLS)/staticcheck ./...
 	$(TOOLS)/staticcheck -tags $(E2E_TAG) ./test/...
 	cd web && npm run --silent check
+	cd client && npm run --silent check
 
 .PHONY: test-go
 test-go: ## unit tests with the race detector; needs Go alone
@@ -54,6 +56,10 @@ test-go: ## unit tests with the race detector; needs Go alone
 .PHONY: test-web
 test-web: $(STAMP)/web ## the page's own tests
 	cd web && npm test --silent
+
+.PHONY: test-client
+test-client: $(STAMP)/client ## the npm package's own tests: its rules and its size
+	cd client && npm test --silent
 
 .PHONY: test-e2e
 test-e2e: build node-deps chromium $(TOOLS)/nats ## the built binary with real clients, Chromium and the nats CLI
@@ -72,7 +78,14 @@ fuzz: ## fuzz every parser of untrusted bytes, FUZZTIME=30s each
 	done
 
 .PHONY: node-deps
-node-deps: $(STAMP)/web $(STAMP)/test-node $(STAMP)/test-page ## npm packages of the page and of the tests
+node-deps: $(STAMP)/web $(STAMP)/test-node $(STAMP)/test-page client/dist/mod.js ## npm packages of the page and of the tests; the client
+
+client/dist/mod.js: $(CLIENT_FILES) $(STAMP)/client
+	cd client && npm run --silent build
+
+$(STAMP)/client: client/package-lock.json
+	cd client && npm ci --silent
+	@mkdir -p $(STAMP) && touch $@
 
 $(STAMP)/web: web/package-lock.json
 	cd web && npm ci --silent
@@ -100,4 +113,4 @@ $(TOOLS)/staticcheck:
 
 .PHONY: clean
 clean: ## what was built; not the data
-	rm -rf bin .tools web/dist/assets web/dist/index.html
+	rm -rf bin .tools web/dist/assets web/dist/index.html client/dist

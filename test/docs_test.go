@@ -26,12 +26,12 @@ func TestPagesDoWhatTheySay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range append([]string{"../README.md"}, pages...) {
+	for _, page := range append([]string{"../README.md", "../client/README.md"}, pages...) {
 		snippets := readSnippets(t, page)
 		if len(snippets) == 0 {
 			continue
 		}
-		t.Run(filepath.Base(page), func(t *testing.T) {
+		t.Run(strings.TrimPrefix(page, "../"), func(t *testing.T) {
 			run := newPageRun(t, startStatuswire(t, "--demo"))
 			for _, s := range snippets {
 				if !run.do(t, page, s) {
@@ -60,12 +60,12 @@ func newPageRun(t *testing.T, s *statuswire) *pageRun {
 	if err != nil {
 		t.Fatal(err)
 	}
-	modules := filepath.Join(root, "test", "node", "node_modules")
-	if _, err := os.Stat(modules); err != nil {
-		t.Fatal("the dependencies of test/node are not installed: run `make node-deps`")
-	}
 	dir := t.TempDir()
-	for link, target := range map[string]string{"bin/statuswire": s.Bin, "bin/nats": nats, "data": s.DataDir, "node_modules": modules} {
+	links := npmPackages(t, root)
+	for link, target := range map[string]string{"bin/statuswire": s.Bin, "bin/nats": nats, "data": s.DataDir} {
+		links[link] = target
+	}
+	for link, target := range links {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, link)), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -81,6 +81,28 @@ func newPageRun(t *testing.T, s *statuswire) *pageRun {
 			"127.0.0.1:8080", strings.TrimPrefix(s.HTTP, "http://"),
 			"127.0.0.1:4222", strings.TrimPrefix(s.NATS, "nats://")),
 	}
+}
+
+// npmPackages are the links to the packages that a page may import: those of
+// test/node, and the client as it was built.
+func npmPackages(t *testing.T, root string) map[string]string {
+	t.Helper()
+	client := filepath.Join(root, "client")
+	links := map[string]string{"node_modules/@statuswire/client": client}
+	modules := filepath.Join(root, "test", "node", "node_modules")
+	for _, pattern := range []string{"[a-z]*", "@*/*"} {
+		packages, err := filepath.Glob(filepath.Join(modules, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range packages {
+			links[filepath.Join("node_modules", strings.TrimPrefix(p, modules))] = p
+		}
+	}
+	if _, err := os.Stat(filepath.Join(client, "dist")); err != nil || len(links) == 1 {
+		t.Fatal("the client is not built, or the dependencies of test/node are not installed: run `make node-deps`")
+	}
+	return links
 }
 
 var goVersion = regexp.MustCompile(`(?m)^go (\S+)$`)

@@ -1,0 +1,25 @@
+//go:build e2e
+
+package test
+
+import (
+	"os"
+	"testing"
+)
+
+// TestClient runs node/client: the npm package as it was built, against servers
+// that the tests start, kill and cut off by themselves.
+func TestClient(t *testing.T) {
+	needClient(t)
+	runNodeTests(t, "node", []string{"STATUSWIRE_BIN=" + binary(t)},
+		"client/follow.mjs", "client/recover.mjs", "client/refusal.mjs", "client/token.mjs", "client/presence.mjs")
+}
+
+func needClient(t *testing.T) {
+	t.Helper()
+	for _, needed := range []string{"../client/node_modules", "../client/dist/mod.js"} {
+		if _, err := os.Stat(needed); err != nil {
+			t.Fatalf("the client is not built: run `make node-deps` (%v)", err)
+		}
+	}
+}

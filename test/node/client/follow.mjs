@@ -1,0 +1,193 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { collect, Server, until } from "./statuswire.mjs";
+
+describe("following a conversation", () => {
+  let server;
+  let publish;
+  let alice;
+  before(async () => {
+    server = await Server.start(undefined, "limits { subscription_changes: 10000 }\n");
+    publish = await server.publisher();
+    alice = await server.newUser("alice");
+  });
+  after(() => server.close());
+
+  const newConversation = () => server.newConversation(alice.user);
+
+  test("statuses of all categories come in order, with all they have", async (t) => {
+    const c = await newConversation();
+    await publish(c, "engine", "before");
+    const client = await server.connect(t, { token: alice.token });
+    const subscription = await client.conversation(c).subscribe();
+    const sequence = await publish(c, "progress", "indexing", { metadata: { step: 1 }, priority: "high", id: "job-1" });
+    await publish(c, "tool", "reading");
+    const seen = [];
+    for await (const status of subscription) {
+      seen.push(status);
+      if (seen.length === 2) break;
+    }
+    const { timestamp, ...first } = seen[0];
+    assert.deepEqual(first, {
+      conversation: c,
+      category: "progress",
+      text: "indexing",
+      metadata: { step: 1 },
+      priority: "high",
+      id: "job-1",
+      sequence,
+      snapshot: false,
+      replayed: false,
+      headers: {},
+    });
+    assert.ok(Math.abs(timestamp.getTime() - Date.now()) < 60_000);
+    assert.equal(seen[1].text, "reading");
+    assert.equal(subscription.state, "ended"); // by the break
+    assert.equal(await subscription.closed, undefined);
+  });
+
+  test("a snapshot comes first, then what is newer, of the categories named", async (t) => {
+    const c = await newConversation();
+    for (const text of ["old", "last"]) await publish(c, "engine", text);
+    await publish(c, "info", "not asked for");
+    const client = await server.connect(t, { token: alice.token });
+    const subscription = await client.conversation(c).subscribe(["engine", "tool"], { snapshot: true });
+    const { statuses } = collect(subscription);
+    await publish(c, "info", "not asked for either");
+    await publish(c, "tool", "live");
+    await until(() => statuses.length >= 2, "two statuses");
+    assert.deepEqual(statuses.map(({ text, snapshot }) => [text, snapshot]), [["last", true], ["live", false]]);
+  });
+
+  test("one SUB for all categories, one for each that is named, and one for two who name the same", async (t) => {
+    const c = await newConversation();
+    const client = await server.connect(t, { token: alice.token });
+    const conversation = client.conversation(c);
+    const all = await conversation.subscribe();
+    const first = await conversation.subscribe(["engine", "tool"]);
+    const second = await conversation.subscribe(["tool", "info"]);
+    const subjects = async () => (await client.subscriptions()).subscriptions.map(({ subject }) => subject).filter((s) => s.startsWith("status."));
+    assert.deepEqual(await subjects(), ["*", "engine", "info", "tool"].map((name) => `status.${c}.${name}`));
+    const heard = [all, first, second].map((subscription) => collect(subscription).statuses);
+    await publish(c, "tool", "for all three");
+    await until(() => heard.every((list) => list.length === 1), "one each");
+    second.unsubscribe();
+    await publish(c, "tool", "for two");
+    await until(() => heard[0].length === 2 && heard[1].length === 2, "two each");
+    assert.equal(heard[2].length, 1);
+    all.unsubscribe();
+    assert.deepEqual(await subjects(), ["engine", "tool"].map((name) => `status.${c}.${name}`));
+    assert.equal((await client.subscriptions()).limits.categories.used, 2);
+  });
+
+  test("a callback gets each, and may unsubscribe", async (t) => {
+    const c = await newConversation();
+    const client = await server.connect(t, { token: alice.token });
+    const texts = [];
+    let ended = 0;
+    const subscription = await client.conversation(c).subscribe({
+      onStatus(status) {
+        texts.push(status.text);
+        if (texts.length === 2) subscription.unsubscribe();
+      },
+      onEnd: (error) => (ended += error === undefined ? 1 : 100),
+    });
+    for (const text of ["1", "2", "3"]) await publish(c, "engine", text);
+    await subscription.closed;
+    assert.deepEqual([texts, ended], [["1", "2"], 1]);
+    assert.throws(() => subscription[Symbol.asyncIterator](), /onStatus/);
+  });
+
+  test("a place that was kept goes on exactly there, in another client", async (t) => {
+    const c = await newConversation();
+    const first = await server.connect(t, { token: alice.token });
+    const before = await first.conversation(c).subscribe(["engine", "tool"]);
+    for (let i = 1; i <= 6; i++) await publish(c, i % 2 ? "engine" : "tool", `${i}`);
+    const texts = [];
+    for await (const { text } of before) {
+      texts.push(text);
+      if (text === "4") break;
+    }
+    const place = JSON.parse(JSON.stringify(before.place));
+    await first.close();
+    await publish(c, "engine", "7");
+    const second = await server.connect(t, { token: alice.token });
+    const { statuses } = collect(await second.conversation(c).subscribe(["engine", "tool"], { from: place }));
+    await publish(c, "tool", "8");
+    await until(() => statuses.length >= 4, "the rest");
+    assert.deepEqual([...texts, ...statuses.map(({ text }) => text)], ["1", "2", "3", "4", "5", "6", "7", "8"]);
+    assert.deepEqual(statuses.map(({ replayed }) => replayed), [true, true, true, false]);
+  });
+
+  test("the history is read page by page, as far as it is taken", async (t) => {
+    const c = await newConversation();
+    const all = [];
+    for (let i = 0; i < 30; i++) {
+      const category = ["engine", "tool", "info"][i % 3];
+      const sequence = await publish(c, category, `${i}`, { priority: i % 5 === 0 ? "high" : "low" });
+      all.push({ category, sequence, text: `${i}`, high: i % 5 === 0 });
+    }
+    const client = await server.connect(t, { token: alice.token });
+    const conversation = client.conversation(c);
+    const texts = async (options) => {
+      const list = [];
+      for await (const status of conversation.history(options)) list.push(status.text);
+      return list;
+    };
+    const want = (filter) => all.filter(filter).map(({ text }) => text);
+    assert.deepEqual(await texts({}), want(() => true));
+    assert.deepEqual(await texts({ after: all[9].sequence, categories: ["tool"] }), want(({ category }, i) => i > 9 && category === "tool"));
+    assert.deepEqual(await texts({ minPriority: "normal" }), want(({ high }) => high));
+    assert.deepEqual(await texts({ limit: 7 }), want((_, i) => i < 7));
+    assert.deepEqual(await texts({ since: new Date(Date.now() + 60_000) }), []);
+  });
+
+  test("a signal ends a subscription, and one that has not begun", async (t) => {
+    const c = await newConversation();
+    const client = await server.connect(t, { token: alice.token });
+    const controller = new AbortController();
+    const subscription = await client.conversation(c).subscribe([], { signal: controller.signal });
+    const { end } = collect(subscription);
+    controller.abort();
+    assert.equal(await end, undefined);
+    const late = client.conversation(c).subscribe([], { signal: AbortSignal.abort(new Error("changed my mind")) });
+    await assert.rejects(late, /changed my mind/);
+  });
+
+  test("closing the client ends all that lives on it, without an error, and leaves nothing running", async (t) => {
+    const c = await newConversation();
+    const events = [];
+    const client = await server.connect(t, { token: alice.token, onEvent: ({ type }) => events.push(type) });
+    const subscription = await client.conversation(c).subscribe();
+    const presence = await client.conversation(c).presence();
+    const { end } = collect(subscription);
+    await client.close();
+    await client.close();
+    assert.deepEqual([await end, await subscription.closed, await presence.closed, await client.closed], [undefined, undefined, undefined, undefined]);
+    assert.equal(client.state, "closed");
+    assert.deepEqual(events, ["connected", "closed"]);
+    await assert.rejects(client.conversation(c).subscribe(), { name: "ClosedError", kind: "closed" });
+    await assert.rejects(client.subscriptions(), { kind: "closed" });
+  });
+
+  test("a client and a subscription can be disposed of", async (t) => {
+    const c = await newConversation();
+    const client = await server.connect(t, { token: alice.token });
+    const [first, second] = [await client.conversation(c).subscribe(), await client.conversation(c).subscribe()];
+    await first[Symbol.asyncDispose]();
+    assert.deepEqual([first.state, second.state], ["ended", "live"]);
+    await client[Symbol.asyncDispose]();
+    assert.equal(second.state, "ended");
+  });
+
+  test("quiet subscriptions keep their place young", async (t) => {
+    const c = await newConversation();
+    const other = await newConversation();
+    const client = await server.connect(t, { token: alice.token, refreshIntervalMillis: 50 });
+    const subscription = await client.conversation(c).subscribe();
+    const begun = subscription.place.after;
+    const sequence = await publish(other, "engine", "elsewhere");
+    await until(() => subscription.place.after >= sequence, "the place to move");
+    assert.ok(sequence > begun);
+  });
+});
