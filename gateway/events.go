@@ -26,6 +26,14 @@ func (r refusal) orPermission() refusal {
 	return refusal{why: metrics.RefusalPermission}
 }
 
+// inWords is r with a reason for those who do not see what it was about.
+func (r refusal) inWords() refusal {
+	if r.why == metrics.RefusalPermission && r.reason == "" {
+		r.reason = reasonNotGranted
+	}
+	return r
+}
+
 // refusedBy is a refusal by a limit.
 func refusedBy(v limit.Verdict) refusal {
 	return refusal{why: metrics.Refusal(v.Name), limit: v.Name, reason: reasonLimited(v), retryAfter: v.RetryAfterSeconds()}

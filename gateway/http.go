@@ -14,6 +14,7 @@ import (
 // API serves those who speak HTTP alone, as curl and EventSource do:
 //
 //	GET /v1/conversations/{conversation}/events    server-sent events (sse.go)
+//	GET /v1/conversations/{conversation}/history   JSON lines (http_history.go)
 //
 // Each answer is a connection like a WebSocket: it passes the same admission, has
 // the same grant and the same limits, and ends with them. A refusal before the
@@ -22,7 +23,8 @@ import (
 func (g *Gateway) API() http.Handler {
 	mux := http.NewServeMux()
 	for path, parse := range map[string]parseQuery{
-		"/v1/conversations/{conversation}/events": g.parseEvents,
+		"/v1/conversations/{conversation}/events":  parseEvents,
+		"/v1/conversations/{conversation}/history": parseHistory,
 	} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { g.answer(w, r, parse) })
 	}

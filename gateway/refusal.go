@@ -25,6 +25,7 @@ type closing struct {
 	// seconds, 0 for as long as you like.
 	wire       *status.Error
 	retryAfter int
+	tail       []byte // how an answer over HTTP ends that has come to its end
 
 	// For those who look on: what is counted as refused, and what is written to
 	// the audit; "" for nothing.
@@ -168,6 +169,18 @@ func closeRefused(r refusal) closing {
 		wait = retryAfterOthers
 	}
 	return closing{reason: r.reason, wire: refusedStream(r.why).Withf("%s", r.reason), retryAfter: wait}
+}
+
+// closeAnswered ends a stream whose answer is complete with the last bytes of it.
+func closeAnswered(tail []byte) closing { return closing{tail: tail} }
+
+// closeError ends a stream with an error that is noted already, if it has to be.
+func closeError(e *status.Error) closing {
+	c := closing{reason: e.Description, wire: e}
+	if e.Retryable() {
+		c.retryAfter = retryAfterOthers
+	}
+	return c
 }
 
 // refusedStream is the error for what is refused to a stream.

@@ -28,13 +28,23 @@ type relay struct {
 
 // waiting is a request without its last message yet.
 type waiting struct {
-	socket *webSocket
-	reply  string // the browser's reply subject
+	socket *socket
+	to     answered
 	timer  *time.Timer
 
 	// Ends with the request; nil until its answer is paced. Guarded by relay.mu.
 	ctx    context.Context
 	cancel context.CancelFunc
+}
+
+// answered takes the answer to a request. It must not block.
+type answered interface {
+	// part takes a part of an answer that has more.
+	part(header nats.Header, body []byte)
+	// last takes the last message, the only one of most answers.
+	last(header nats.Header, body []byte)
+	// unanswered says that there is none in time.
+	unanswered()
 }
 
 func newRelay(nc *nats.Conn, timeout time.Duration) *relay {
@@ -67,16 +77,21 @@ func (r *relay) stop() error {
 	return sub.Unsubscribe()
 }
 
-// forward sends a request on behalf of the socket.
-func (r *relay) forward(s *webSocket, subject, reply string, header nats.Header, body []byte) error {
-	m := &nats.Msg{Subject: subject, Header: header, Data: body}
-	if reply != "" {
+// forward sends a request on behalf of the socket. The answer is for to, or for
+// nobody if that is nil.
+func (r *relay) forward(s *socket, subject string, body []byte, to answered) error {
+	m := &nats.Msg{Subject: subject, Data: body}
+	if to != nil {
 		token := nats.NewInbox()[len(nats.InboxPrefix):]
 		m.Reply = r.prefix + token
-		w := &waiting{socket: s, reply: reply}
+		w := &waiting{socket: s, to: to}
 		r.mu.Lock()
 		r.waiting[token] = w
-		w.timer = time.AfterFunc(r.timeout, func() { r.take(token) })
+		w.timer = time.AfterFunc(r.timeout, func() {
+			if r.take(token) != nil {
+				to.unanswered()
+			}
+		})
 		r.mu.Unlock()
 		s.countRequest(1)
 	}
@@ -122,9 +137,9 @@ func (r *relay) goesOn(token string) *waiting {
 // answer hands an answer, or a part of one, to the socket that asked.
 func (r *relay) answer(m *nats.Msg) {
 	token := strings.TrimPrefix(m.Subject, r.prefix)
-	if m.Header.Get(status.HeaderSubject) != "" {
+	if m.Header.Get(status.HeaderSequence) != "" { // "no responders" has a subject too, nats-server 2.15.2
 		if w := r.goesOn(token); w != nil {
-			w.socket.inbox(w.reply, m.Header, m.Data)
+			w.to.part(m.Header, m.Data)
 			if status.IsEdgeFlowSubject(m.Reply) {
 				r.pace(token, w, m.Reply)
 			}
@@ -136,10 +151,7 @@ func (r *relay) answer(m *nats.Msg) {
 		return
 	}
 	w.socket.out.settle(w)
-	if m.Header.Get(headerStatus) == "503" && !w.socket.wantsNoResponders() {
-		return
-	}
-	w.socket.inbox(w.reply, m.Header, m.Data)
+	w.to.last(m.Header, m.Data)
 }
 
 // pace tells on the subject that there is room for the next parts, as soon as
@@ -168,7 +180,7 @@ func (r *relay) forget(s *socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for token, w := range r.waiting {
-		if &w.socket.socket == s {
+		if w.socket == s {
 			r.dropLocked(token)
 		}
 	}

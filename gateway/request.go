@@ -51,11 +51,37 @@ func (s *webSocket) ask(subject, reply string, body []byte) {
 		s.refusePub(subject, refusal{why: metrics.RefusalRequests, limit: "requests", reason: reasonTooManyRequests(s.gateway.opts.MaxRequests)})
 		return
 	}
-	if err := s.gateway.relay.forward(s, status.AskedBy(subject, user), reply, nil, body); err != nil {
+	var to answered
+	if reply != "" {
+		to = inboxAnswer{s, reply}
+	}
+	if err := s.gateway.relay.forward(&s.socket, status.AskedBy(subject, user), body, to); err != nil {
 		s.gateway.opts.Logger.Error("cannot forward a request", "subject", subject, "error", err)
 		s.refusePub(subject, refusal{why: metrics.RefusalUnavailable, reason: reasonUnavailable})
 	}
 }
+
+// inboxAnswer brings an answer to the browser's own inbox.
+type inboxAnswer struct {
+	socket *webSocket
+	reply  string // the browser's reply subject
+}
+
+func (a inboxAnswer) part(header nats.Header, body []byte) { a.socket.inbox(a.reply, header, body) }
+
+func (a inboxAnswer) last(header nats.Header, body []byte) {
+	if header.Get(headerStatus) == noResponders && !a.socket.wantsNoResponders() {
+		return
+	}
+	a.socket.inbox(a.reply, header, body)
+}
+
+// unanswered leaves it to the browser's own patience.
+func (inboxAnswer) unanswered() {}
+
+// noResponders is the status of an answer that the server gives, because nobody is
+// there to ask.
+const noResponders = "503"
 
 // inbox delivers an answer to those of the socket's own inbox subscriptions
 // that match. It goes nowhere else.

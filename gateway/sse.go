@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/statuswire/statuswire/internal/fanout"
@@ -30,7 +29,7 @@ type events struct {
 }
 
 // parseEvents implements parseQuery.
-func (g *Gateway) parseEvents(r *http.Request) (body, error) {
+func parseEvents(r *http.Request) (body, error) {
 	q, err := parseEventsQuery(r)
 	if err != nil {
 		return nil, err
@@ -42,43 +41,48 @@ func (*events) name() string        { return "sse" }
 func (*events) contentType() string { return "text/event-stream" }
 
 // open implements body: it returns when everything new arrives.
-func (e *events) open(s *stream) ([]byte, error) {
+func (e *events) open(s *stream) error {
 	e.stream = s
 	if r := e.admit(); r.is() {
 		s.note(e.wanted(), r)
-		return nil, end(closeRefused(r))
+		return end(closeRefused(r))
 	}
-	f := s.gateway.deps.Fanout
+	if err := e.subscribe(); err != nil {
+		s.gateway.opts.Logger.Error("cannot subscribe upstream", "conversation", s.conversation, "error", err)
+		return end(closePassing(reasonUpstreamFails))
+	}
+	for _, sub := range e.subs {
+		sub.upstream = e.up // when one ends, all do
+		if !s.keep(sub) {
+			r := lostAccess(s.conversation)
+			s.note(sub.subject, r)
+			return end(closeRefused(r))
+		}
+	}
+	if !s.answer(append(appendRetry(nil, reconnectAfter()), '\n')) {
+		return end(closeDone)
+	}
+	return nil
+}
+
+// subscribe subscribes upstream, and returns when the server has the interest.
+func (e *events) subscribe() (err error) {
+	s, f := e.stream, e.stream.gateway.deps.Fanout
 	subject := status.ConversationSubjects(s.conversation)
 	if len(e.subs) == 1 {
 		subject = e.subs[0].subject // in the order of the stream all the same
 	}
-	var up *fanout.Subscription
-	var err error
 	if e.query.resumed {
-		up, err = f.SubscribeAfter(s.ctx, subject, "", e, fanout.Place{After: e.query.after})
+		e.up, err = f.SubscribeAfter(s.ctx, subject, "", e, fanout.Place{After: e.query.after})
 	} else {
-		up, err = f.Subscribe(s.ctx, subject, "", "", e)
-	}
-	if err == nil {
-		e.up = up
-		ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.VerdictTimeout)
-		err = f.Flush(ctx)
-		cancel()
+		e.up, err = f.Subscribe(s.ctx, subject, "", "", e)
 	}
 	if err != nil {
-		s.gateway.opts.Logger.Error("cannot subscribe upstream", "conversation", s.conversation, "error", err)
-		return nil, end(closePassing(reasonUpstreamFails))
+		return err
 	}
-	for _, sub := range e.subs {
-		sub.upstream = up // when one ends, all do
-		if !s.keep(sub) {
-			r := lostAccess(s.conversation)
-			s.note(sub.subject, r)
-			return nil, end(closeRefused(r))
-		}
-	}
-	return append(appendRetry(nil, reconnectAfter()), '\n'), nil
+	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.VerdictTimeout)
+	defer cancel()
+	return f.Flush(ctx)
 }
 
 // shut implements body.
@@ -109,7 +113,7 @@ func (e *events) admit() refusal {
 		return e.inWords(r)
 	}
 	// A login decision of somebody's own may grant single categories.
-	if granted := e.granted(); len(granted) > 0 {
+	if granted := s.granted(); len(granted) > 0 {
 		e.all = nil
 		return e.take(granted)
 	}
@@ -139,28 +143,12 @@ func (e *events) inWords(r refusal) refusal {
 		r.reason = reasonTooManyInStream(usage().Categories.Limit)
 	case r.limit == limit.Subscriptions:
 		r.reason = reasonTooManyInStream(usage().Subscriptions.Limit)
-	case r.why == metrics.RefusalPermission && r.reason == "":
-		r.reason = reasonNotGranted
 	}
-	return r
-}
-
-// granted is the categories of the conversation that the grant lets be subscribed
-// to one by one.
-func (e *events) granted() (all []status.Category) {
-	s := e.stream
-	g, _ := s.held()
-	for _, name := range s.gateway.categories(s.ctx, s.conversation) {
-		if c := status.Category(name); g.CanSubscribe(status.Subject(s.conversation, c), "") {
-			all = append(all, c)
-		}
-	}
-	return all
+	return r.inWords()
 }
 
 // serve implements body.
 func (e *events) serve(s *stream) closing {
-	var scrap [512]byte
 	for {
 		// Comments show a proxy that the stream lives, and the kernel, by what is not
 		// acknowledged, that the browser does not: see giveUpAfter.
@@ -172,20 +160,16 @@ func (e *events) serve(s *stream) closing {
 		if s.isClosing() {
 			return closeDone // the deadline just set would have undone close's
 		}
-		n, err := s.conn.Read(scrap[:])
-		switch {
-		case n > 0:
-			return closeInput
-		case !errors.Is(err, os.ErrDeadlineExceeded) || s.isClosing():
-			return closeDone
+		if why, over := s.listen(); over {
+			return why
 		}
 		s.out.frame(heartbeat)
 	}
 }
 
-// last implements body: why, and when to come back, which EventSource does by
+// farewell implements body: why, and when to come back, which EventSource does by
 // itself. It then hears what is final as an HTTP status.
-func (*events) last(why closing) []byte {
+func (*events) farewell(why closing) []byte {
 	if why.wire == nil {
 		return nil
 	}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
+	"time"
 
 	"github.com/statuswire/statuswire/internal/natsproto"
 	"github.com/statuswire/statuswire/status"
@@ -22,22 +24,21 @@ type stream struct {
 	body         body
 }
 
-// body is what a stream answers with. All but last belong to the socket's
+// body is what a stream answers with. All but farewell belong to the socket's
 // goroutine.
 type body interface {
 	// name is what operators see as the client's language.
 	name() string
 	contentType() string
-	// open decides whether there is an answer, when the user has logged in. The
-	// error is made by end. What is written meanwhile goes out behind first, with
-	// which the answer begins.
-	open(s *stream) (first []byte, err error)
+	// open decides whether there is an answer, when the user has logged in, and
+	// begins it. The error is made by end.
+	open(s *stream) error
 	// serve goes on until the end, and says why. It is called after open alone.
 	serve(s *stream) closing
 	// shut lets go of what open took, if it was called.
 	shut(s *stream)
-	// last is what is written last once the answer has begun.
-	last(why closing) []byte
+	// farewell is what is written last once the answer has begun.
+	farewell(why closing) []byte
 }
 
 func newStream(g *Gateway, conn net.Conn, c status.ConversationID, token string, header http.Header, b body) *stream {
@@ -61,7 +62,7 @@ func (s *stream) run() closing {
 	return s.body.serve(s)
 }
 
-// begin logs in and begins the answer.
+// begin logs in and has the answer begin.
 func (s *stream) begin() error {
 	if s.token == "" {
 		return end(closeDenied(reasonNoBearer))
@@ -74,25 +75,24 @@ func (s *stream) begin() error {
 	if err := s.login(s.ctx, s.connect, ""); err != nil {
 		return err
 	}
-	first, err := s.body.open(s)
-	if err != nil {
-		return err
-	}
+	return s.body.open(s)
+}
+
+// answer begins the answer; what was written before goes out behind first. It is
+// false when the stream has ended meanwhile. Safe from any goroutine.
+func (s *stream) answer(first []byte) bool {
 	h := s.header.Clone()
 	h.Set("Content-Type", s.body.contentType())
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Accel-Buffering", "no") // nginx would keep it until it has some more
-	if !s.out.begin(rawAnswer(http.StatusOK, h, first)) {
-		return end(closeDone) // ended meanwhile
-	}
-	return nil
+	return s.out.begin(rawAnswer(http.StatusOK, h, first))
 }
 
 // last implements dialect: the whole answer, if none has begun.
 func (s *stream) last(why closing) []byte {
 	if s.out.seal() {
-		return s.body.last(why)
+		return s.body.farewell(why)
 	}
 	if why.wire == nil {
 		return nil
@@ -115,5 +115,34 @@ func (s *stream) told(why closing) (reason string, code int) {
 // subEnded implements dialect: without it there is nothing to stay for.
 func (s *stream) subEnded(_ *localSub, r refusal) { s.close(closeRefused(r)) }
 
+// listen waits for the browser, until the read deadline or wake. It is over when the
+// browser has gone, or has said something, or the stream is closed.
+func (s *stream) listen() (why closing, over bool) {
+	var scrap [512]byte
+	n, err := s.conn.Read(scrap[:])
+	switch {
+	case n > 0:
+		return closeInput, true
+	case !errors.Is(err, os.ErrDeadlineExceeded) || s.isClosing():
+		return closeDone, true
+	}
+	return closing{}, false
+}
+
+// wake has listen return, now and from now on. Safe from any goroutine.
+func (s *stream) wake() { _ = s.conn.SetReadDeadline(time.Now()) }
+
 // rest implements dialect.
 func (s *stream) rest(scrap []byte) (int, error) { return s.conn.Read(scrap) }
+
+// granted is the categories of the conversation that the grant lets be subscribed
+// to one by one.
+func (s *stream) granted() (all []status.Category) {
+	g, _ := s.held()
+	for _, name := range s.gateway.categories(s.ctx, s.conversation) {
+		if c := status.Category(name); g.CanSubscribe(status.Subject(s.conversation, c), "") {
+			all = append(all, c)
+		}
+	}
+	return all
+}

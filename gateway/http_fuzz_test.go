@@ -1,11 +1,16 @@
 package gateway_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"math/big"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/status"
@@ -50,6 +55,57 @@ func FuzzEventsQuery(f *testing.F) {
 		}
 		if n, err := strconv.ParseUint(given, 10, 64); resumed != (given != "") || resumed && (err != nil || n != after) || !resumed && after != 0 {
 			t.Fatalf("%q and %q give %d, %v", query, id, after, resumed)
+		}
+	})
+}
+
+// FuzzHistoryQuery holds that the edge is asked exactly what the query says, in a
+// JSON object with no other fields.
+func FuzzHistoryQuery(f *testing.F) {
+	for _, seed := range []string{
+		"", "categories=engine,tool&after=120&since=2026-01-19T12:00:00Z&limit=1000&min_priority=normal",
+		"limit=-1", "limit=1e3", "after=18446744073709551616", `since="}`, "min_priority=%22%2C%22after%22%3A1", "limit=&after=", "seen=1", "limit=0", "after=0",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		r := &http.Request{URL: &url.URL{RawQuery: query}}
+		ask, err := gateway.HistoryQuery(r)
+		if err != nil {
+			if len(err.Error()) > 400 {
+				t.Fatalf("an error of %d bytes: %s", len(err.Error()), err)
+			}
+			return
+		}
+		var got map[string]any
+		d := json.NewDecoder(bytes.NewReader(ask))
+		d.UseNumber()
+		if err := d.Decode(&got); err != nil {
+			t.Fatalf("%q asks %q: %v", query, ask, err)
+		}
+		values := r.URL.Query()
+		for name := range got {
+			if !values.Has(name) {
+				t.Fatalf("%q asks %q", query, ask)
+			}
+		}
+		for name := range values {
+			given := values.Get(name)
+			switch v := got[name].(type) {
+			case string:
+				if utf8.ValidString(given) && v != given {
+					t.Fatalf("%q asks %q", query, ask)
+				}
+			case json.Number:
+				if n, ok := new(big.Int).SetString(given, 10); !ok || n.String() != v.String() {
+					t.Fatalf("%q asks %q", query, ask)
+				}
+			case []any:
+			default:
+				if name != "after" || strings.Trim(given, "0") != "" {
+					t.Fatalf("%q asks %q, without %s", query, ask, name)
+				}
+			}
 		}
 	})
 }

@@ -1,6 +1,9 @@
 package gateway
 
-import "net/http"
+import (
+	"encoding/json"
+	"net/http"
+)
 
 // ParseEventsQuery reads the query of a request for events.
 func ParseEventsQuery(r *http.Request) (categories []string, after uint64, resumed bool, err error) {
@@ -9,4 +12,14 @@ func ParseEventsQuery(r *http.Request) (categories []string, after uint64, resum
 		categories = append(categories, string(c))
 	}
 	return categories, q.after, q.resumed, err
+}
+
+// HistoryQuery reads the query of a request for the history and makes what the
+// edge is asked.
+func HistoryQuery(r *http.Request) ([]byte, error) {
+	q, err := parseHistoryQuery(r)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(q)
 }

@@ -87,3 +87,42 @@ func parseEventsQuery(r *http.Request) (eventsQuery, error) {
 	e.resumed = true
 	return e, nil
 }
+
+// historyQuery is what a request for the history asks for: what the payload of
+// edge.<c>.history has. What the values may be is the edge's to say.
+type historyQuery struct {
+	Categories  []status.Category `json:"categories,omitempty"` // none: all
+	After       uint64            `json:"after,omitempty"`
+	Since       string            `json:"since,omitempty"`
+	Limit       *int              `json:"limit,omitempty"`
+	MinPriority string            `json:"min_priority,omitempty"`
+}
+
+func parseHistoryQuery(r *http.Request) (historyQuery, error) {
+	q, err := queryValues(r.URL.RawQuery, "categories", "after", "since", "limit", "min_priority")
+	if err != nil {
+		return historyQuery{}, err
+	}
+	for name, value := range q {
+		if value == "" {
+			return historyQuery{}, fmt.Errorf("parameter %s is empty: leave it out", name)
+		}
+	}
+	h := historyQuery{Since: q["since"], MinPriority: q["min_priority"]}
+	if h.Categories, err = parseCategories(q); err != nil {
+		return historyQuery{}, err
+	}
+	if after, ok := q["after"]; ok {
+		if h.After, err = strconv.ParseUint(after, 10, 64); err != nil {
+			return historyQuery{}, fmt.Errorf("parameter after is %s: it must be the number of a sequence", status.Quote(after))
+		}
+	}
+	if limit, ok := q["limit"]; ok {
+		n, err := strconv.Atoi(limit)
+		if err != nil {
+			return historyQuery{}, fmt.Errorf("parameter limit is %s: it must be a number", status.Quote(limit))
+		}
+		h.Limit = &n
+	}
+	return h, nil
+}

@@ -1,0 +1,209 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
+)
+
+// history answers a request with stored statuses, one JSON object on each line,
+// and a last line that says how it went. It asks the edge as a browser does with
+// edge.<c>.history, so that all bounds are there, and is paced as a browser is.
+//
+//	stream ── edge.<c>.history.<user> ─▶ edge
+//	   ▲                                  │ parts, then a last message
+//	   └── run: the end ◀── ended ◀── relay (part, last, unanswered)
+type history struct {
+	query  historyQuery
+	stream *stream
+
+	// From the relay to the stream's goroutine.
+	begun chan struct{} // closed with the first part
+	ended chan closing  // one value
+
+	// The relay's alone.
+	coming bool // the first part has come
+	count  int  // lines so far
+}
+
+// parseHistory implements parseQuery.
+func parseHistory(r *http.Request) (body, error) {
+	q, err := parseHistoryQuery(r)
+	if err != nil {
+		return nil, err
+	}
+	return &history{query: q, begun: make(chan struct{}), ended: make(chan closing, 1)}, nil
+}
+
+func (*history) name() string        { return "http" }
+func (*history) contentType() string { return "application/x-ndjson" }
+
+// open implements body: it returns with the first part of the answer, or its end.
+func (h *history) open(s *stream) error {
+	h.stream = s
+	subject := status.EdgeSubject(s.conversation, status.EdgeHistory)
+	if r := h.admit(subject); r.is() {
+		s.note(subject, r)
+		return end(closeRefused(r))
+	}
+	g, _ := s.held()
+	ask, err := json.Marshal(h.query)
+	if err != nil {
+		return end(closePassing(reasonUnavailable))
+	}
+	if g.MaxPayloadBytes >= 0 && len(ask) > g.MaxPayloadBytes {
+		return end(closeError(status.ErrBadRequest.Withf("the request has %d bytes, at most %d are allowed", len(ask), g.MaxPayloadBytes)))
+	}
+	if err := s.gateway.relay.forward(&s.socket, status.AskedBy(subject, g.User), ask, h); err != nil {
+		s.gateway.opts.Logger.Error("cannot forward a request", "subject", subject, "error", err)
+		return end(closePassing(reasonUnavailable))
+	}
+	select {
+	case <-h.begun:
+	case why := <-h.ended:
+		if why.wire != nil {
+			return end(why)
+		}
+		h.ended <- why // serve finds it
+		if !s.answer(nil) {
+			return end(closeDone)
+		}
+	case <-s.ctx.Done():
+		return end(closeDone)
+	}
+	return nil
+}
+
+// admit decides as for the request of a browser, and on each category as for a SUB
+// of it.
+func (h *history) admit(subject string) refusal {
+	s := h.stream
+	g, _ := s.held()
+	r := decidePub(g, subject, func(g *session.Grant) (*session.Grant, refusal) {
+		return s.join(subject, g, func() refusal { return refusal{} })
+	})
+	if r.is() {
+		return r.inWords()
+	}
+	g, _ = s.held()
+	notGranted := refusal{why: metrics.RefusalPermission}.inWords()
+	if len(h.query.Categories) == 0 && !g.CanSubscribe(status.ConversationSubjects(s.conversation), "") {
+		// A login decision of somebody's own may grant single categories.
+		if h.query.Categories = s.granted(); len(h.query.Categories) == 0 {
+			return notGranted
+		}
+	}
+	for _, c := range h.query.Categories {
+		if !g.CanSubscribe(status.Subject(s.conversation, c), "") {
+			return notGranted
+		}
+	}
+	return refusal{}
+}
+
+// serve implements body.
+func (h *history) serve(s *stream) closing {
+	for {
+		select {
+		case why := <-h.ended:
+			return why
+		default:
+		}
+		if why, over := s.listen(); over {
+			return why
+		}
+	}
+}
+
+// shut implements body. What the relay still has for it is let go with the socket.
+func (*history) shut(*stream) {}
+
+// end has the stream end.
+func (h *history) end(why closing) {
+	h.ended <- why
+	h.stream.wake()
+}
+
+// part implements answered.
+func (h *history) part(header nats.Header, data []byte) {
+	s := h.stream
+	subject := header.Get(status.HeaderSubject)
+	if !h.coming {
+		h.coming = true
+		s.answer(nil)
+		close(h.begun)
+	}
+	if g := s.out.filter.Load(); g != nil && !g.CanReceive(subject, "") {
+		return
+	}
+	h.count++
+	s.out.frame(historyLine(header.Get(status.HeaderSequence), subject, header.Get(status.HeaderTimeStamp), data))
+}
+
+// last implements answered.
+func (h *history) last(header nats.Header, data []byte) {
+	if header.Get(headerStatus) == noResponders {
+		h.unanswered()
+		return
+	}
+	if header.Get(micro.ErrorHeader) != "" {
+		var refused struct{ Error *status.Error }
+		if err := json.Unmarshal(data, &refused); err != nil || refused.Error == nil {
+			h.unanswered()
+			return
+		}
+		h.end(closeError(refused.Error))
+		return
+	}
+	h.end(closeAnswered(historyEnd(h.count, header)))
+}
+
+// unanswered implements answered.
+func (h *history) unanswered() { h.end(closePassing(reasonUnavailable)) }
+
+// farewell implements body: the last line says how it went.
+func (*history) farewell(why closing) []byte {
+	if why.wire != nil {
+		return refusalBody(why.wire)
+	}
+	return why.tail
+}
+
+// historyLine is one status:
+//
+//	{"seq":53,"subject":"status.demo.engine","time":"2026-01-19T12:00:00Z","status":{"category":"engine",…}}
+func historyLine(seq, subject, stored string, data []byte) []byte {
+	b := make([]byte, 0, len(data)+len(subject)+len(stored)+64)
+	b = append(b, `{"seq":`...)
+	b = append(b, seq...)
+	b = append(b, `,"subject":"`...)
+	b = append(b, subject...)
+	b = append(b, `","time":"`...)
+	b = append(b, stored...)
+	b = append(b, `","status":`...)
+	b = append(b, oneLine(data)...)
+	return append(b, "}\n"...)
+}
+
+// historyEnd is the last line:
+//
+//	{"end":{"count":1,"next_after":53,"more":false,"truncated":6}}
+func historyEnd(count int, header nats.Header) []byte {
+	b := strconv.AppendInt([]byte(`{"end":{"count":`), int64(count), 10)
+	b = append(b, `,"next_after":`...)
+	b = append(b, header.Get(status.HeaderNextAfter)...)
+	b = append(b, `,"more":`...)
+	b = strconv.AppendBool(b, header.Get(status.HeaderMore) == "true")
+	if first := header.Get(status.HeaderTruncated); first != "" {
+		b = append(b, `,"truncated":`...)
+		b = append(b, first...)
+	}
+	return append(b, "}}\n"...)
+}
