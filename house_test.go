@@ -38,6 +38,7 @@ var floors = map[string]int{
 	"internal/presence":                1,
 	"internal/audit":                   1,
 	"internal/metrics":                 1,
+	"internal/mark":                    1,
 
 	"":                   0, // the shipped configuration files
 	"status":             0,

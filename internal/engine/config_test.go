@@ -55,7 +55,7 @@ func TestFaultsInNATSConfAreNamedByFileAndLine(t *testing.T) {
 		{"a part without a user", "nkey: $FANOUT_KEY", "nkey: " + strangerKey(t), "", "the user { nkey: $FANOUT_KEY } is missing"},
 		{"a part that may publish everything", `publish: { allow: ["edge.*.*.*"] }`, "", "", "$GATEWAY_KEY needs an allow list"},
 		{"a part that may hear everything", `subscribe: { allow: ["_INBOX_audit.>"] }`, "", "", "$AUDIT_KEY needs an allow list"},
-		{"a part that the callout would be asked for", "$DIRECTORY_KEY, $PRESENCE_KEY, $AUDIT_KEY, $STREAMS_KEY, $CALLOUT_KEY", "$DIRECTORY_KEY, $PRESENCE_KEY, $AUDIT_KEY, $STREAMS_KEY", "auth_users: [", "auth_users must name $CALLOUT_KEY"},
+		{"a part that the callout would be asked for", "$DIRECTORY_KEY, $PRESENCE_KEY, $AUDIT_KEY, $MARKS_KEY, $STREAMS_KEY, $CALLOUT_KEY", "$DIRECTORY_KEY, $PRESENCE_KEY, $AUDIT_KEY, $MARKS_KEY, $STREAMS_KEY", "auth_users: [", "auth_users must name $CALLOUT_KEY"},
 		{"a service that the callout would be asked for", "$SERVICE_KEY, $OPERATOR_KEY, $SYSTEM_KEY\n", "$OPERATOR_KEY, $SYSTEM_KEY\n", "auth_users: [", "auth_users must name $SERVICE_KEY"},
 		{"another issuer", "issuer: $ISSUER_KEY", "issuer: ADXQUMSUUJZQZ2QXV7WVU7UVTK2WJPHQKYRBOCVKJXCUTVMLHT2YUPIR", "", ""},
 		{"another callout account", "account: AUTH", "account: SYS", "    account: SYS", "must be AUTH"},

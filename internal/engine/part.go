@@ -25,6 +25,7 @@ const (
 	PartDirectory   Part = "directory"
 	PartPresence    Part = "presence"
 	PartAudit       Part = "audit"
+	PartMarks       Part = "marks"
 	PartStreams     Part = "streams"
 	PartCallout     Part = "callout"
 )
@@ -33,7 +34,7 @@ const (
 func Parts() []Part {
 	return []Part{
 		PartGateway, PartFanout, PartBroadcaster, PartEdge, PartAdmin,
-		PartDirectory, PartPresence, PartAudit, PartStreams, PartCallout,
+		PartDirectory, PartPresence, PartAudit, PartMarks, PartStreams, PartCallout,
 	}
 }
 

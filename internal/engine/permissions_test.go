@@ -127,6 +127,14 @@ var uses = map[string]struct{ publish, subscribe []use }{
 		publish:   []use{{"audit.>", "audit.connect.denied"}},
 		subscribe: []use{{"_INBOX_audit.>", "_INBOX_audit.abc.1"}},
 	},
+	"MARKS_KEY": {
+		publish: []use{
+			{"marks.*", "marks.node"},
+			{"$JS.API.STREAM.INFO.MARKS", "$JS.API.STREAM.INFO.MARKS"},
+			{"$JS.API.DIRECT.GET.MARKS", "$JS.API.DIRECT.GET.MARKS"},
+		},
+		subscribe: []use{{"_INBOX_marks.>", "_INBOX_marks.abc.1"}},
+	},
 	"STREAMS_KEY": {
 		publish: []use{
 			{"$JS.API.INFO", "$JS.API.INFO"},
@@ -399,6 +407,10 @@ func TestNATSConfDeniesEachUserWhatIsOthers(t *testing.T) {
 		"AUDIT_KEY": {
 			publish:   []string{"status.c1.engine", "$JS.API.STREAM.PURGE.AUDIT", "$JS.API.STREAM.DELETE.AUDIT"},
 			subscribe: []string{">", "audit.>", "_INBOX.>"},
+		},
+		"MARKS_KEY": {
+			publish:   []string{"status.c1.engine", "marks.node.x", "$JS.API.DIRECT.GET.STATUS", "$JS.API.DIRECT.GET.KV_directory", "$JS.API.STREAM.INFO.STATUS", "$JS.API.STREAM.PURGE.MARKS", "$JS.API.STREAM.DELETE.MARKS", "$JS.API.CONSUMER.CREATE.MARKS"},
+			subscribe: []string{">", "marks.*", "status.*.*", "_INBOX.>", "_INBOX_gateway.>"},
 		},
 		"STREAMS_KEY": {
 			publish:   []string{"status.c1.engine", "$JS.API.STREAM.DELETE.STATUS", "$JS.API.STREAM.PURGE.STATUS", "$JS.API.DIRECT.GET.STATUS"},

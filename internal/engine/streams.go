@@ -14,6 +14,7 @@ import (
 const (
 	StreamStatus    = "STATUS"    // every status, stored and republished on status.<c>.<cat>
 	StreamAudit     = "AUDIT"     // security events, never deleted by hand
+	StreamMarks     = "MARKS"     // how far resumable connections have everything, for a few minutes
 	BucketDirectory = "directory" // the conversations
 )
 
@@ -26,6 +27,11 @@ const (
 	auditMaxAge       = 90 * 24 * time.Hour
 	auditMaxBytes     = 1 << 30
 	directoryMaxBytes = 256 << 20
+
+	// A mark counts for two minutes after its connection has ended, and what stays
+	// as it is is written once a minute.
+	marksMaxAge   = 3*time.Minute + 15*time.Second
+	marksMaxBytes = 128 << 20
 
 	// While a cluster has no leader nobody answers, not even with an error: ask
 	// again after streamTryTimeout, and after streamRetryWait when it was refused.
@@ -73,6 +79,21 @@ func auditStream(replicas int) jetstream.StreamConfig {
 	}
 }
 
+func marksStream(replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        StreamMarks,
+		Description: "how far resumable connections have everything",
+		Subjects:    []string{"marks.*"},
+		Storage:     jetstream.FileStorage,
+		Compression: jetstream.S2Compression,
+		Replicas:    replicas,
+		Discard:     jetstream.DiscardOld,
+		MaxAge:      marksMaxAge,
+		MaxBytes:    marksMaxBytes,
+		AllowDirect: true,
+	}
+}
+
 func directoryBucket(replicas int) jetstream.KeyValueConfig {
 	return jetstream.KeyValueConfig{
 		Bucket:      BucketDirectory,
@@ -100,7 +121,9 @@ func (e *Engine) makeStreams(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the stream %s: %w", StreamStatus, err)
 	}
-	for _, s := range []jetstream.StreamConfig{statusStream(e.opts.Retention, e.opts.Replicas), auditStream(e.opts.Replicas)} {
+	for _, s := range []jetstream.StreamConfig{
+		statusStream(e.opts.Retention, e.opts.Replicas), auditStream(e.opts.Replicas), marksStream(e.opts.Replicas),
+	} {
 		err := retry(ctx, func(ctx context.Context) error { _, err := js.CreateOrUpdateStream(ctx, s); return err })
 		if err != nil {
 			return fmt.Errorf("cannot make the stream %s: %w", s.Name, err)

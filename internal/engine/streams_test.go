@@ -112,6 +112,15 @@ func TestTheStreamsAreAsDesigned(t *testing.T) {
 	if c := audit.CachedInfo().Config; !c.DenyDelete || !c.DenyPurge || c.MaxAge != 90*24*time.Hour {
 		t.Errorf("AUDIT: %+v", c)
 	}
+	marks, err := js.Stream(t.Context(), engine.StreamMarks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Two minutes after the end of a connection, whose mark was written up to a
+	// minute before it.
+	if c := marks.CachedInfo().Config; c.MaxAge < 3*time.Minute || c.MaxBytes <= 0 || c.Compression != jetstream.S2Compression || !c.AllowDirect {
+		t.Errorf("MARKS: %+v", c)
+	}
 	if _, err := js.KeyValue(t.Context(), engine.BucketDirectory); err != nil {
 		t.Errorf("bucket: %v", err)
 	}
