@@ -26,6 +26,7 @@ import (
 	"github.com/statuswire/statuswire/internal/history"
 	"github.com/statuswire/statuswire/internal/identity"
 	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/internal/mark"
 	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/presence"
 	"github.com/statuswire/statuswire/internal/session"
@@ -67,6 +68,8 @@ type App struct {
 	audit       *audit.Recorder
 	presence    *presence.Tracker
 	metrics     *metrics.Metrics
+	marks       *mark.Store
+	markKeeper  *mark.Keeper
 	gateway     *gateway.Gateway
 	demo        *demo
 	httpAddr    net.Addr
@@ -153,6 +156,7 @@ func (a *App) Start(ctx context.Context) error {
 		{"presence", a.startPresence},
 		{"broadcaster", a.startBroadcaster},
 		{"edge", a.startEdge},
+		{"marks", a.startMarks},
 		{"gateway", a.startGateway},
 		{"admin", a.startAdmin},
 		{"HTTP listener", a.startHTTP},
@@ -360,6 +364,7 @@ func (a *App) startGateway(ctx context.Context) error {
 		Directory: access{a.directory},
 		Fanout:    a.fanout,
 		Requests:  nc,
+		Marks:     a.marks,
 		Presence:  a.presence,
 		Audit:     a.audit,
 		Metrics:   a.metrics,

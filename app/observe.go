@@ -63,6 +63,7 @@ func (a *App) makeMetrics() *metrics.Metrics {
 			Broadcaster: func() metrics.BroadcasterStats { return metrics.BroadcasterStats(a.broadcaster.Stats()) },
 			Edge:        a.edgeStats,
 			Audit:       func() metrics.AuditStats { return metrics.AuditStats(a.audit.Stats()) },
+			Marks:       a.markStats,
 			Server:      a.serverStats,
 		},
 	})
@@ -85,7 +86,7 @@ func (a *App) gatewayStats() metrics.GatewayStats {
 	s := a.gateway.Stats()
 	return metrics.GatewayStats{
 		Credentials: s.Credentials, Links: s.Links, LinksKept: s.LinksKept,
-		SlowCloses: s.SlowCloses, Shed: s.Shed, Sheltered: s.Sheltered,
+		SlowCloses: s.SlowCloses, Shed: s.Shed, Sheltered: s.Sheltered, Resumed: s.Resumed,
 	}
 }
 

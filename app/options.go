@@ -10,6 +10,7 @@ import (
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/identity"
+	"github.com/statuswire/statuswire/internal/mark"
 	"github.com/statuswire/statuswire/internal/presence"
 )
 
@@ -47,6 +48,7 @@ type Options struct {
 	Edge        edge.Options
 	Gateway     gateway.Options
 	Presence    presence.Options
+	Marks       mark.Options
 
 	// Logger takes what an operator should know. Default: discard.
 	Logger *slog.Logger

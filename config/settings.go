@@ -50,6 +50,9 @@ func settings() []setting {
 		{"keepalive.ping_interval", duration(time.Second, time.Hour, func(o *o) *time.Duration { return &o.Gateway.PingInterval })},
 		{"keepalive.pong_timeout", duration(time.Second, time.Hour, func(o *o) *time.Duration { return &o.Gateway.PongTimeout })},
 
+		{"resume.connections", number(1, 10_000_000, func(o *o) *int { return &o.Marks.MaxKeys })},
+		{"resume.memory", size(64*kb, 64*gb, func(o *o) *int { return &o.Marks.MaxBytes })},
+
 		{"retention.max_age", duration(time.Minute, 365*day, func(o *o) *time.Duration { return &o.Engine.Retention.MaxAge })},
 		{"retention.max_bytes", size(mb, 1024*1024*gb, func(o *o) *int64 { return &o.Engine.Retention.MaxBytes })},
 		{"retention.max_per_subject", number(1, 1_000_000, func(o *o) *int64 { return &o.Engine.Retention.MaxPerSubject })},

@@ -13,6 +13,7 @@ import (
 	"github.com/statuswire/statuswire/config"
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/mark"
 )
 
 func TestTheShippedFileSaysWhatIsSoWithoutIt(t *testing.T) {
@@ -26,6 +27,7 @@ func TestTheShippedFileSaysWhatIsSoWithoutIt(t *testing.T) {
 		Engine:       engine.DefaultOptions(),
 		Callout:      authcallout.DefaultOptions(),
 		Gateway:      gateway.DefaultOptions(),
+		Marks:        mark.DefaultOptions(),
 	}
 	sameWhereSet(t, "Options", reflect.ValueOf(o), reflect.ValueOf(defaults))
 }

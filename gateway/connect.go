@@ -66,6 +66,7 @@ func (s *webSocket) doConnect(raw []byte) error {
 	if err := s.login(s.ctx, opts, join); err != nil {
 		return err
 	}
+	s.startResumption()
 	s.connected = true
 	s.ok()
 	return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/fanout"
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/mark"
 	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/natsproto"
 	"github.com/statuswire/statuswire/internal/session"
@@ -55,6 +56,8 @@ type Deps struct {
 	Fanout    *fanout.Fanout
 	// Requests is the gateway's own connection, on which it forwards requests.
 	Requests *nats.Conn
+	// Marks may be nil: then no connection is resumable.
+	Marks *mark.Store
 	// Presence, Audit and Metrics may be nil: then nobody hears.
 	Presence Presence
 	Audit    *audit.Recorder
@@ -70,6 +73,7 @@ type Stats struct {
 	SlowCloses  uint64 // sockets closed because they read too slowly
 	Shed        uint64 // statuses of low priority left out because a browser was slow
 	Sheltered   int    // bytes that wait for slow browsers
+	Resumed     uint64 // subscriptions that went on where an earlier connection was
 }
 
 // Gateway is an http.Handler for WebSocket upgrades. Safe for concurrent use.
@@ -86,8 +90,9 @@ type Gateway struct {
 
 	changes *limit.Changes // subscription changes of each user
 
-	relay   *relay
-	reviews *reviews
+	relay    *relay
+	reviews  *reviews
+	receipts *receipts
 
 	mu          sync.Mutex // guards what follows
 	sockets     map[*socket]struct{}
@@ -104,6 +109,7 @@ type Gateway struct {
 	linksKept  atomic.Int64
 	slowCloses atomic.Uint64
 	shed       atomic.Uint64
+	resumed    atomic.Uint64
 }
 
 // New makes a gateway. It starts nothing.
@@ -144,6 +150,7 @@ func New(deps Deps, opts Options) (*Gateway, error) {
 	g.info = linesFrame(natsproto.AppendInfo(nil, info))
 	g.relay = newRelay(deps.Requests, g.opts.RequestTimeout)
 	g.reviews = newReviews(g)
+	g.receipts = newReceipts(g.opts.ReceiptInterval)
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	return g, nil
 }
@@ -169,6 +176,7 @@ func (g *Gateway) Start(context.Context) error {
 		return fmt.Errorf("start the gateway: %w", err)
 	}
 	g.running.Go(g.reviews.run)
+	g.running.Go(g.receipts.run)
 	return nil
 }
 
@@ -185,6 +193,7 @@ func (g *Gateway) Stop(ctx context.Context) error {
 
 	g.closeSpread(ctx, open)
 	g.reviews.stop()
+	g.receipts.stop()
 	done := make(chan struct{})
 	go func() { g.running.Wait(); close(done) }()
 	var err error
@@ -231,6 +240,7 @@ func (g *Gateway) Stats() Stats {
 		LinksKept:   g.linksKept.Load(),
 		SlowCloses:  g.slowCloses.Load(),
 		Shed:        g.shed.Load(),
+		Resumed:     g.resumed.Load(),
 	}
 	for s := range g.sockets {
 		st.Sheltered += s.out.backlog()

@@ -27,6 +27,7 @@ func (s *socket) takeGrant() bool {
 		if sub.lostWith.Load() == nil && !g.CanSubscribe(sub.subject, sub.queue) {
 			sub.lostWith.Store(before)
 			lost = append(lost, sub)
+			s.markLocked(sub.subject)
 		}
 	}
 	if g.Filters() {

@@ -30,6 +30,7 @@ import (
 	"github.com/statuswire/statuswire/internal/history"
 	"github.com/statuswire/statuswire/internal/keys"
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/mark"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -56,6 +57,8 @@ type rig struct {
 	upstream *nats.Conn
 
 	attendance *attendance
+	marks      *mark.Store
+	reads      *repair
 	audit      *audit.Recorder
 	keys       *keys.Set
 }
@@ -85,7 +88,8 @@ func newRig(t testing.TB, opts gateway.Options) *rig {
 	registry := session.NewRegistry()
 	r.callout = newCallout(t, connect(engine.PartCallout), e.ServerID(), set, registry, r.members)
 	r.upstream = connect(engine.PartFanout)
-	r.fanout = fanout.New(r.upstream, repair{history.NewReader(connect(engine.PartFanout))}, fanout.Options{})
+	r.reads = &repair{Reader: history.NewReader(connect(engine.PartFanout))}
+	r.fanout = fanout.New(r.upstream, r.reads, fanout.Options{})
 	must(t, r.fanout.Start(t.Context()))
 	t.Cleanup(func() { must(t, r.fanout.Stop(context.Background())) })
 	opts.Limits = generous(opts.Limits)
@@ -93,9 +97,11 @@ func newRig(t testing.TB, opts gateway.Options) *rig {
 		opts.CloseSpread = time.Millisecond
 	}
 	opts.Logger = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	r.marks, err = mark.New(mark.Options{})
+	must(t, err)
 	r.gateway, err = gateway.New(gateway.Deps{
 		Engine: e, Sessions: registry, Directory: r.members, Fanout: r.fanout, Requests: connect(engine.PartGateway),
-		Presence: r.attendance, Audit: r.audit,
+		Presence: r.attendance, Audit: r.audit, Marks: r.marks,
 	}, opts)
 	must(t, err)
 	must(t, r.gateway.Start(t.Context()))
@@ -142,25 +148,45 @@ func (r *rig) answerJoin() {
 	must(r.t, r.edge.Flush())
 }
 
-type repair struct{ *history.Reader }
+// repair reads the stream, unless the test has it fail.
+type repair struct {
+	*history.Reader
+	mu  sync.Mutex
+	err error
+}
 
-func (r repair) After(ctx context.Context, subject string, after, upTo uint64, limit int) ([]fanout.Stored, bool, error) {
+func (r *repair) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = err
+}
+
+func (r *repair) After(ctx context.Context, subject string, after, upTo uint64, limit int) ([]fanout.Stored, bool, error) {
 	messages, more, err := r.Reader.After(ctx, subject, after, upTo, limit)
 	return stored(messages), more, err
 }
 
-func (r repair) Replay(subject string, place fanout.Place) fanout.Replay {
+func (r *repair) Replay(subject string, place fanout.Place) fanout.Replay {
 	q := history.Query{Place: history.Place(place)}
 	q.Conversation, _ = status.ConversationOf(subject)
 	if _, category, err := status.ParseSubject(subject); err == nil {
 		q.Categories = []status.Category{category}
 	}
-	return replay{r.Reader.Replay(q)}
+	return replay{r.Reader.Replay(q), r}
 }
 
-type replay struct{ *history.Replay }
+type replay struct {
+	*history.Replay
+	repair *repair
+}
 
 func (r replay) Next(ctx context.Context) (fanout.Piece, error) {
+	r.repair.mu.Lock()
+	err := r.repair.err
+	r.repair.mu.Unlock()
+	if err != nil {
+		return fanout.Piece{}, err
+	}
 	b, err := r.Replay.Next(ctx, history.MaxBatch)
 	if errors.Is(err, history.ErrAheadOfStream) {
 		err = fanout.ErrAheadOfStream

@@ -23,6 +23,9 @@ func (s *webSocket) operate(op *natsproto.Operation) error {
 	if !s.connected {
 		return end(closeDenied(reasonConnectFirst))
 	}
+	if op.Kind == natsproto.Pong && s.receipted() {
+		return nil // we have asked for it
+	}
 	if v := s.operation(); v.Refused() {
 		return end(closeTooFast(v.Limit))
 	}

@@ -82,6 +82,10 @@ type Options struct {
 	// what was stored before; then it ends in any case. Default 250 ms.
 	SettleTimeout time.Duration
 
+	// ReceiptInterval is how often a resumable browser is asked by a PING whether it
+	// has what was delivered, at most. Default 1 s.
+	ReceiptInterval time.Duration
+
 	// CloseSpread is the time over which a stopping gateway spreads its closes,
 	// so that not all browsers come back in the same moment. Default 2 s.
 	CloseSpread time.Duration
@@ -107,6 +111,7 @@ func DefaultOptions() Options {
 		PingInterval:        25 * time.Second,
 		PongTimeout:         10 * time.Second,
 		SettleTimeout:       250 * time.Millisecond,
+		ReceiptInterval:     time.Second,
 		CloseSpread:         2 * time.Second,
 		Logger:              slog.New(slog.DiscardHandler),
 	}
@@ -128,6 +133,7 @@ func (o Options) withDefaults() Options {
 	o.PingInterval = cmp.Or(o.PingInterval, d.PingInterval)
 	o.PongTimeout = cmp.Or(o.PongTimeout, d.PongTimeout)
 	o.SettleTimeout = cmp.Or(o.SettleTimeout, d.SettleTimeout)
+	o.ReceiptInterval = cmp.Or(o.ReceiptInterval, d.ReceiptInterval)
 	o.CloseSpread = cmp.Or(o.CloseSpread, d.CloseSpread)
 	o.Logger = cmp.Or(o.Logger, d.Logger)
 	return o
@@ -159,6 +165,7 @@ func (o Options) Validate() error {
 	positive("PingInterval", o.PingInterval)
 	positive("PongTimeout", o.PongTimeout)
 	positive("SettleTimeout", o.SettleTimeout)
+	positive("ReceiptInterval", o.ReceiptInterval)
 	for _, p := range o.TrustedProxies {
 		if !p.IsValid() {
 			errs = append(errs, errors.New("TrustedProxies holds a prefix that is none"))

@@ -23,6 +23,7 @@ type outbox struct {
 	mu      sync.Mutex      // guards all up to finished, and the counters of each localSub
 	writing bool            // a goroutine writes the queue
 	closed  bool            // nothing is taken any more
+	fresh   bool            // something was delivered that no receipt was asked for
 
 	// filter is the browser's grant if that denies a part of what it allows, else nil.
 	filter atomic.Pointer[session.Grant]
@@ -111,6 +112,7 @@ func (o *outbox) deliver(sub *localSub, b []byte, low bool) (last bool) {
 		sub.socket.gateway.shed.Add(1)
 		return false
 	}
+	o.fresh = true
 	last, full := o.deliverLocked(sub, b)
 	o.mu.Unlock()
 	if full {
@@ -153,6 +155,7 @@ func (o *outbox) deliverRun(sub *localSub, n int, b []byte) bool {
 		o.mu.Unlock()
 		return ended
 	}
+	o.fresh = true
 	sub.delivered += n
 	full := o.writeLocked(b)
 	o.mu.Unlock()
@@ -296,6 +299,29 @@ func (o *outbox) counts(sub *localSub) (delivered, most int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return sub.delivered, sub.max
+}
+
+// takeFresh is true when something was delivered since the last time.
+func (o *outbox) takeFresh() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	fresh := o.fresh
+	o.fresh = false
+	return fresh
+}
+
+// isFresh is true when something was delivered since takeFresh.
+func (o *outbox) isFresh() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.fresh
+}
+
+// setFresh undoes takeFresh.
+func (o *outbox) setFresh() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.fresh = true
 }
 
 // backlog is how many bytes wait for the browser.

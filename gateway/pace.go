@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 )
@@ -123,4 +124,15 @@ func (o *outbox) easedLocked() {
 }
 
 // Ready implements fanout.Pacer.
-func (sub *localSub) Ready(ctx context.Context) error { return sub.out.ready(ctx, sub, pieceBytes) }
+func (sub *localSub) Ready(ctx context.Context) error { return sub.out.readyOrGone(ctx, sub) }
+
+// readyOrGone is ready for a subscription: a connection that is gone ends it by
+// itself, and has nobody to tell why.
+func (o *outbox) readyOrGone(ctx context.Context, who any) error {
+	err := o.ready(ctx, who, pieceBytes)
+	if errors.Is(err, net.ErrClosed) {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return err
+}

@@ -170,6 +170,7 @@ func (s *webSocket) await(n int) ([]byte, error) {
 		b, err := s.in.Peek(n)
 		if len(b) > had {
 			s.frames.pinged = false // it lives
+			s.heard()
 		}
 		if err == nil {
 			return b, nil

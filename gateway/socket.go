@@ -43,6 +43,7 @@ type socket struct {
 	closing    bool
 	meter      *limit.Meter                  // nil before the login
 	present    map[status.ConversationID]int // subscriptions in each conversation
+	resumption *resumption                   // set by the login; nil when the socket is not resumable
 
 	// Set at the login, before there is any subscription.
 	changes *limit.ChangeMeter

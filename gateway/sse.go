@@ -2,9 +2,7 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"time"
 
@@ -218,16 +216,8 @@ func (e *events) DeliverRun(r *fanout.Run, up *fanout.Subscription) {
 	}
 }
 
-// Ready implements fanout.Pacer. A connection that is gone ends the subscription
-// by itself, and has nobody to tell why.
-func (e *events) Ready(ctx context.Context) error {
-	err := e.stream.out.ready(ctx, e, pieceBytes)
-	if errors.Is(err, net.ErrClosed) {
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	return err
-}
+// Ready implements fanout.Pacer.
+func (e *events) Ready(ctx context.Context) error { return e.stream.out.readyOrGone(ctx, e) }
 
 // Ended implements fanout.Receiver.
 func (e *events) Ended(_ *fanout.Subscription, reason string) {

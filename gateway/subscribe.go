@@ -27,6 +27,8 @@ type localSub struct {
 	ended     bool  // none is written any more
 	variant   uint8 // the socket's
 
+	gap atomic.Pointer[[]string] // of statuses, not told to the browser yet
+
 	socket       *socket
 	op           limit.SubOp // as the meter sees it
 	subject      string
@@ -37,6 +39,11 @@ type localSub struct {
 	// lostWith is the last grant that covered it, from when access was lost until it
 	// ends; else nil.
 	lostWith atomic.Pointer[session.Grant]
+
+	// Of a resumable socket; guarded by socket.mu.
+	place  fanout.Place // how far it has arrived
+	placed bool         // that is known
+	over   bool         // the fan-out has ended it
 }
 
 func newLocalSub(s *socket, subject, queue, sid string) *localSub {
@@ -60,20 +67,20 @@ func (s *webSocket) doSub(subject, queue, sid string) {
 		return
 	}
 	if sub.conversation != "" {
-		up, err := s.gateway.deps.Fanout.Subscribe(s.ctx, subject, queue, sid, sub)
-		if err != nil {
+		if err := s.listen(sub); err != nil {
 			s.gateway.opts.Logger.Error("cannot subscribe upstream", "subject", subject, "error", err)
 			s.uncount([]*localSub{sub})
 			s.refuseSub(subject, queue, refusal{why: metrics.RefusalUnavailable, reason: reasonUpstreamFails})
 			return
 		}
-		sub.upstream = up
 		s.flushDue = true
 	}
 	if !s.keep(sub) {
 		s.endSub(sub)
 		s.uncount([]*localSub{sub})
-		s.refuseSub(subject, queue, lostAccess(sub.conversation))
+		if !s.isOver(sub) { // else the browser was told
+			s.refuseSub(subject, queue, lostAccess(sub.conversation))
+		}
 		return
 	}
 	s.ok()
@@ -149,16 +156,29 @@ func (s *socket) joinFailed(err error) refusal {
 	return refusal{why: metrics.RefusalUnavailable, reason: reasonUnavailable}
 }
 
-// keep enters the subscription. It is false when access was lost meanwhile.
+// keep enters the subscription. It is false when access was lost meanwhile, or
+// the fan-out has ended it already.
 func (s *socket) keep(sub *localSub) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.grant.CanSubscribe(sub.subject, sub.queue) {
 		return false
 	}
+	if sub.over {
+		s.leaveMarkLocked(sub)
+		return false
+	}
 	s.subs[sub.sid] = sub
+	s.markLocked(sub.subject)
 	s.presentLocked(sub.conversation, 1)
 	return true
+}
+
+// isOver is true when the fan-out has ended the subscription.
+func (s *socket) isOver(sub *localSub) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return sub.over
 }
 
 // doUnsub handles UNSUB, which always passes.
@@ -190,6 +210,7 @@ func (s *socket) forgetLocked(sub *localSub) {
 		return
 	}
 	delete(s.subs, sub.sid)
+	s.markLocked(sub.subject)
 	s.meter.Unsub(sub.op)
 	s.presentLocked(sub.conversation, -1)
 }
@@ -205,10 +226,15 @@ func (s *socket) endSub(sub *localSub) {
 // Deliver implements fanout.Receiver.
 func (sub *localSub) Deliver(m *fanout.Message, _ *fanout.Subscription) {
 	if !sub.mayReceive(m.Subject) {
+		sub.keepGap(m)
 		return
 	}
+	if sub.gap.Load() != nil {
+		m = sub.tellGap(m)
+	}
+	low := m.Low && len(gapBefore(m)) == 0
 	frame := m.Encoded(sub.sid, sub.variant, encodeMessage)
-	if sub.out.deliver(sub, frame, m.Low) {
+	if sub.out.deliver(sub, frame, low) {
 		sub.socket.drop(sub)
 	}
 }
@@ -235,7 +261,7 @@ func (sub *localSub) mayReceive(subject string) bool {
 // DeliverRun implements fanout.RunReceiver: one write for all, unless each has to
 // be looked at.
 func (sub *localSub) DeliverRun(r *fanout.Run, up *fanout.Subscription) {
-	if sub.out.filter.Load() == nil {
+	if sub.out.filter.Load() == nil && sub.gap.Load() == nil {
 		frames := r.Encoded(sub.sid, sub.variant, encodeMessage)
 		if sub.out.deliverRun(sub, len(r.Messages), frames) {
 			return
@@ -246,10 +272,18 @@ func (sub *localSub) DeliverRun(r *fanout.Run, up *fanout.Subscription) {
 	}
 }
 
-// Ended implements fanout.Receiver.
+// Ended implements fanout.Receiver. The browser may subscribe again and go on.
 func (sub *localSub) Ended(_ *fanout.Subscription, reason string) {
-	sub.socket.drop(sub)
-	sub.socket.dialect.subEnded(sub, refusal{why: metrics.RefusalUnavailable, reason: reason})
+	s := sub.socket
+	s.mu.Lock()
+	sub.over = true
+	if s.subs[sub.sid] == sub {
+		s.forgetLocked(sub)
+		s.leaveMarkLocked(sub)
+	}
+	s.mu.Unlock()
+	s.out.end(sub)
+	s.dialect.subEnded(sub, refusal{why: metrics.RefusalUnavailable, reason: reason})
 }
 
 // encodeMessage makes the frame that every socket with this sid and variant gets.

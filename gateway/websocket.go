@@ -40,6 +40,7 @@ func newWebSocket(g *Gateway, conn net.Conn, in *bufio.Reader, remote netip.Addr
 
 // run implements dialect.
 func (s *webSocket) run() closing {
+	defer s.endResumption()
 	s.out.frame(s.gateway.info)
 	return s.readAll()
 }

@@ -195,6 +195,7 @@ func (f *Fanout) Subscribe(ctx context.Context, subject, queue, sid string, r Re
 	if err := f.join(ctx, s); err != nil {
 		return nil, err
 	}
+	s.began, s.placed = s.topic.place() // before the first message can come
 	s.topic.add(s)
 	return s, nil
 }
@@ -238,6 +239,7 @@ func (f *Fanout) SubscribeAfter(ctx context.Context, subject, sid string, r Rece
 		s.topic.add(s)
 		return s, nil
 	}
+	s.began, s.placed = place, true
 	c := newCatchUp(s, place)
 	s.catchUp.Store(c)
 	s.topic.add(s)

@@ -18,8 +18,16 @@ func (f *Fanout) Place(s *Subscription) (p Place, ok bool) {
 	if c := s.catchUp.Load(); c != nil {
 		return *c.place.Load(), true
 	}
-	if at := s.topic.at; at != nil && at.whole.Load() {
-		return at.current(), true
+	return s.topic.place()
+}
+
+// Began is the place of s before it was handed anything.
+func (f *Fanout) Began(s *Subscription) (p Place, ok bool) { return s.began, s.placed }
+
+// place is that of all who receive from the topic itself.
+func (t *topic) place() (p Place, ok bool) {
+	if t.at != nil && t.at.whole.Load() {
+		return t.at.current(), true
 	}
 	return Place{}, false
 }

@@ -10,6 +10,8 @@ type Subscription struct {
 
 	receiver Receiver
 	topic    *topic
+	began    Place // where it began, if that is known
+	placed   bool
 	catchUp  atomic.Pointer[catchUp] // stands in for the receiver until it is live; else nil
 	index    int                     // place in topic.members while it is one; guarded by topic.mu
 	member   bool

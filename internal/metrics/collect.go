@@ -63,6 +63,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	if s.Audit != nil {
 		f.audit(to, s.Audit())
 	}
+	if s.Marks != nil {
+		f.marks(to, s.Marks())
+	}
 	if s.Server == nil {
 		return
 	}
@@ -82,6 +85,7 @@ func (f *figures) gateway(to emit, s GatewayStats) {
 	to.figure(f.slowCloses, float64(s.SlowCloses))
 	to.figure(f.shed, float64(s.Shed))
 	to.figure(f.queuedBytes, float64(s.Sheltered))
+	to.figure(f.resumed, float64(s.Resumed))
 }
 
 func (f *figures) fanout(to emit, s FanoutStats) {
@@ -130,6 +134,17 @@ func (f *figures) audit(to emit, s AuditStats) {
 	to.figure(f.auditRecords, float64(s.Records))
 	to.figure(f.auditRetries, float64(s.Retries))
 	to.figure(f.auditOpen, float64(s.Open))
+}
+
+func (f *figures) marks(to emit, s MarkStats) {
+	to.figure(f.marksKept, float64(s.Keys-s.Away), "open")
+	to.figure(f.marksKept, float64(s.Away), "ended")
+	to.figure(f.markBytes, float64(s.Bytes))
+	to.figure(f.marksForgotten, float64(s.Forgotten))
+	to.figure(f.marksRefused, float64(s.Refused))
+	to.figure(f.marksWritten, float64(s.Written))
+	to.figure(f.markBytesWritten, float64(s.WrittenBytes))
+	to.figure(f.markFailures, float64(s.WriteFailures))
 }
 
 func (f *figures) server(to emit, s ServerStats) {

@@ -2,7 +2,7 @@ package metrics
 
 // figures are all that is pulled. newFigures names them.
 type figures struct {
-	credentials, linksOpened, linksOpen, slowCloses, shed, queuedBytes figure
+	credentials, linksOpened, linksOpen, slowCloses, shed, queuedBytes, resumed figure
 
 	topics, doubles, mended, unmended figure
 
@@ -14,6 +14,8 @@ type figures struct {
 
 	auditEvents, auditLost, auditOverflowed, auditRecords, auditRetries, auditOpen figure
 
+	marksKept, markBytes, marksForgotten, marksRefused, marksWritten, markBytesWritten, markFailures figure
+
 	natsUp, natsConnections, natsConnected, natsSubscriptions, natsMessages, natsBytes figure
 	natsSlowConsumers, natsMemory, storeBytes, storeMemory, apiRequests, apiErrors     figure
 	streamMessages, streamBytes, streamSubjects, streamStored                          figure
@@ -21,12 +23,13 @@ type figures struct {
 
 func (f *figures) all() []figure {
 	return []figure{
-		f.credentials, f.linksOpened, f.linksOpen, f.slowCloses, f.shed, f.queuedBytes,
+		f.credentials, f.linksOpened, f.linksOpen, f.slowCloses, f.shed, f.queuedBytes, f.resumed,
 		f.topics, f.doubles, f.mended, f.unmended,
 		f.verdicts, f.foreign, f.calloutQueued,
 		f.submissions, f.publishes, f.unanswered,
 		f.requests, f.requestDuration,
 		f.auditEvents, f.auditLost, f.auditOverflowed, f.auditRecords, f.auditRetries, f.auditOpen,
+		f.marksKept, f.markBytes, f.marksForgotten, f.marksRefused, f.marksWritten, f.markBytesWritten, f.markFailures,
 		f.natsUp, f.natsConnections, f.natsConnected, f.natsSubscriptions, f.natsMessages, f.natsBytes,
 		f.natsSlowConsumers, f.natsMemory, f.storeBytes, f.storeMemory, f.apiRequests, f.apiErrors,
 		f.streamMessages, f.streamBytes, f.streamSubjects, f.streamStored,
@@ -41,6 +44,7 @@ func newFigures() figures {
 		shed:        counter("statuswire_shed_total", "Statuses of low priority left out because a browser read too slowly."),
 		slowCloses:  counter("statuswire_slow_closes_total", "Connections closed because they read too slowly."),
 		queuedBytes: gauge("statuswire_queued_bytes", "Bytes that wait for slow browsers now."),
+		resumed:     counter("statuswire_resumed_subscriptions_total", "Subscriptions that went on where an earlier connection of the browser was."),
 
 		topics:   gauge("statuswire_fanout_topics", "Upstream subscriptions now, one for each subject that a browser wants."),
 		doubles:  counter("statuswire_fanout_doubles_total", "Statuses dropped because they had been delivered before."),
@@ -64,6 +68,14 @@ func newFigures() figures {
 		auditRecords:    counter("statuswire_audit_records_total", "Records that the stream AUDIT has acknowledged; one stands for one or more events."),
 		auditRetries:    counter("statuswire_audit_retries_total", "Times that a record had to be sent again."),
 		auditOpen:       gauge("statuswire_audit_open_records", "Records that wait now, for more events or for the stream."),
+
+		marksKept:        gauge("statuswire_marks", "Resumable connections whose places are kept: open ones, and such that have ended not long ago.", "state"),
+		markBytes:        gauge("statuswire_marks_bytes", "Estimate of the memory that the places of resumable connections take."),
+		marksForgotten:   counter("statuswire_marks_forgotten_total", "Ended connections whose places were given up before their time, for want of room."),
+		marksRefused:     counter("statuswire_marks_refused_total", "Connections and subscriptions that are not resumable for want of room."),
+		marksWritten:     counter("statuswire_marks_written_total", "Records of places that the stream MARKS has acknowledged, one for each connection."),
+		markBytesWritten: counter("statuswire_marks_written_bytes_total", "Bytes of the messages that these records were in."),
+		markFailures:     counter("statuswire_marks_write_failures_total", "Messages that the stream MARKS did not acknowledge; their records are written again."),
 
 		natsUp:            gauge("statuswire_nats_up", "1 if the NATS server answered the scrape, else 0."),
 		natsConnections:   gauge("statuswire_nats_connections", "Connections to the NATS server now, our own parts' included; a browser has one only while it logs in, or with links: keep."),

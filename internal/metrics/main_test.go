@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func allSources() metrics.Sources {
 	return metrics.Sources{
 		Gateway: func() metrics.GatewayStats {
-			return metrics.GatewayStats{Credentials: 1, Links: 2, LinksKept: 3, SlowCloses: 4, Shed: 6, Sheltered: 5}
+			return metrics.GatewayStats{Credentials: 1, Links: 2, LinksKept: 3, SlowCloses: 4, Shed: 6, Sheltered: 5, Resumed: 48}
 		},
 		Fanout: func() metrics.FanoutStats { return metrics.FanoutStats{Topics: 6, Doubles: 7, Mended: 8, Failed: 9} },
 		Callout: func() metrics.CalloutStats {
@@ -38,6 +38,9 @@ func allSources() metrics.Sources {
 		},
 		Audit: func() metrics.AuditStats {
 			return metrics.AuditStats{Recorded: 24, Written: 25, Lost: 26, Overflowed: 27, Records: 28, Retries: 29, Open: 30}
+		},
+		Marks: func() metrics.MarkStats {
+			return metrics.MarkStats{Keys: 50, Away: 1, Bytes: 51, Forgotten: 52, Refused: 53, Written: 54, WrittenBytes: 55, WriteFailures: 56}
 		},
 		Server: func() (metrics.ServerStats, error) {
 			return metrics.ServerStats{

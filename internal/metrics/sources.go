@@ -12,6 +12,7 @@ type Sources struct {
 	Broadcaster func() BroadcasterStats
 	Edge        func() map[string]EndpointStats // by the endpoint's name
 	Audit       func() AuditStats
+	Marks       func() MarkStats
 	// Server is the embedded NATS server. With an error the figure nats_up is 0
 	// and the server's others are left out.
 	Server func() (ServerStats, error)
@@ -25,6 +26,7 @@ type GatewayStats struct {
 	SlowCloses  uint64 // sockets closed because they read too slowly
 	Shed        uint64 // statuses of low priority left out because a browser was slow
 	Sheltered   int    // bytes that wait for slow browsers
+	Resumed     uint64 // subscriptions that went on where an earlier connection was
 }
 
 // FanoutStats are those of fanout.Stats that nobody pushes.
@@ -62,6 +64,13 @@ type EndpointStats struct {
 type AuditStats struct {
 	Recorded, Written, Lost, Overflowed, Records, Retries uint64
 	Open                                                  int
+}
+
+// MarkStats are those of mark.Stats and mark.KeeperStats.
+type MarkStats struct {
+	Keys, Away, Bytes                    int // now
+	Forgotten, Refused                   uint64
+	Written, WrittenBytes, WriteFailures uint64
 }
 
 // ServerStats is what the embedded NATS server says about itself: Varz, and for

@@ -1,0 +1,32 @@
+package gateway
+
+import (
+	"maps"
+
+	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/status"
+)
+
+// The first status behind a gap that retention has made says so in a header. If
+// that status is one that the browser may not have, the next one says it.
+
+// gapBefore is what the message says of a gap before it; nil for none.
+func gapBefore(m *fanout.Message) []string { return m.Header[status.HeaderTruncated] }
+
+// keepGap remembers a gap that the browser is not told of by m.
+func (sub *localSub) keepGap(m *fanout.Message) {
+	if gap := gapBefore(m); len(gap) > 0 {
+		sub.gap.Store(&gap)
+	}
+}
+
+// tellGap returns the message with the gap that is still to be told.
+func (sub *localSub) tellGap(m *fanout.Message) *fanout.Message {
+	gap := sub.gap.Swap(nil)
+	if gap == nil || len(gapBefore(m)) > 0 {
+		return m
+	}
+	told := &fanout.Message{Subject: m.Subject, Header: maps.Clone(m.Header), Data: m.Data, Sequence: m.Sequence}
+	told.Header[status.HeaderTruncated] = *gap
+	return told
+}
