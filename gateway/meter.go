@@ -121,6 +121,20 @@ func (s *socket) resize(c status.ConversationID, covered []string) {
 	}
 }
 
+// recount has the meter see the categories of now, if some may have come or gone
+// since there were so many changes: it was not told of them while the subscription
+// was not counted, or the grant did not cover the conversation.
+func (s *socket) recount(subs []*localSub, changes uint64) {
+	for changes != s.gateway.reviews.changes.Load() {
+		changes = s.gateway.reviews.changes.Load()
+		for _, sub := range subs {
+			if sub.op.Category == limit.Wildcard {
+				s.resize(sub.conversation, s.gateway.categories(s.ctx, sub.conversation))
+			}
+		}
+	}
+}
+
 // subOp is the subscription as the meter sees it. A wildcard counts all the
 // categories that the conversation has.
 func (g *Gateway) subOp(ctx context.Context, subject string) limit.SubOp {

@@ -147,6 +147,28 @@ func TestTooManyOperationsEndTheSocketWithTheReason(t *testing.T) {
 	}
 }
 
+func TestACategoryThatComesWhileAWildcardIsAdmittedCounts(t *testing.T) {
+	r := newRig(t, gateway.Options{})
+	r.members.set("c1", "alice", true)
+	b := r.login("alice")
+	b.sub("_INBOX.a", "9")
+	hold := make(chan struct{})
+	r.callout.set(func(c *callout) { c.hold = hold })
+	calls := r.callout.count()
+	b.send("SUB status.c1.* 1", "PING")
+	eventually(t, "the login is decided", func() bool { return r.callout.count() > calls })
+	r.members.mu.Lock()
+	r.members.categories = append(status.DefaultCategories(), "deploy")
+	r.members.mu.Unlock()
+	r.gateway.AccessChanged("c1")
+	close(hold)
+	b.expect("PONG")
+	b.send("PUB gateway.subscriptions _INBOX.a 0", "")
+	if got := listed(t, b).Limits["categories"].Used; got != 7 {
+		t.Fatalf("%d categories are counted", got)
+	}
+}
+
 func TestALimitInDryRunCountsAndLetsPass(t *testing.T) {
 	r := newRig(t, limits(func(o *limit.Options) {
 		o.Categories = limit.Rule{Value: 1, DryRun: true}

@@ -91,6 +91,7 @@ func (s *webSocket) doSub(subject, queue, sid string) {
 // callout.
 func (s *socket) admit(subs ...*localSub) refusal {
 	counted := false
+	changes := s.gateway.reviews.changes.Load()
 	count := func() refusal {
 		for _, sub := range subs {
 			sub.op = s.gateway.subOp(s.ctx, sub.subject)
@@ -114,6 +115,9 @@ func (s *socket) admit(subs ...*localSub) refusal {
 	}
 	if r.is() && counted {
 		s.uncount(subs)
+	}
+	if !r.is() {
+		s.recount(subs, changes)
 	}
 	return r
 }
