@@ -15,6 +15,13 @@ func TestClient(t *testing.T) {
 		"client/follow.mjs", "client/recover.mjs", "client/refusal.mjs", "client/token.mjs", "client/presence.mjs")
 }
 
+// TestClientPackage runs node/client/package.mjs: the package as npm would publish
+// it, installed into an empty project, type-checked, bundled, and run in Chromium.
+func TestClientPackage(t *testing.T) {
+	needClient(t)
+	runNodeTests(t, "node", []string{"STATUSWIRE_BIN=" + binary(t)}, "client/package.mjs")
+}
+
 func needClient(t *testing.T) {
 	t.Helper()
 	for _, needed := range []string{"../client/node_modules", "../client/dist/mod.js"} {

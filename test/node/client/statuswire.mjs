@@ -20,7 +20,7 @@ const patienceMillis = 15_000;
 export async function until(holds, what) {
   const end = Date.now() + patienceMillis;
   while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`waited ${patienceMillis} ms for ${typeof what === "function" ? what() : what}`);
+    if (Date.now() > end) throw new Error(`waited ${patienceMillis} ms for ${typeof what === "function" ? await what() : what}`);
     await sleep(10);
   }
 }
