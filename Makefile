@@ -65,6 +65,10 @@ test-client: $(STAMP)/client ## the npm package's own tests: its rules and its s
 test-e2e: build node-deps chromium $(TOOLS)/nats ## the built binary with real clients, Chromium and the nats CLI
 	STATUSWIRE_BIN=$(CURDIR)/$(BIN) NATS_CLI=$(TOOLS)/nats go test -tags $(E2E_TAG) -count=1 -timeout 10m ./test/...
 
+.PHONY: test-chaos
+test-chaos: build node-deps ## cut sockets, killed servers, retried publishes: 5 minutes of them; a short form is in test-e2e
+	STATUSWIRE_BIN=$(CURDIR)/$(BIN) go test -tags $(E2E_TAG) -count=1 -v -timeout 15m -run '^TestChaos$$' ./test -chaos.full
+
 .PHONY: bench
 bench: build ## CPU per delivery beside write(2) and nats-server: about 10 minutes
 	go run ./bench/cmd/deliver -statuswire $(BIN)
