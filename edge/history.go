@@ -15,7 +15,7 @@ import (
 	"github.com/statuswire/statuswire/status"
 )
 
-// batchTimeout bounds one batch, the wait for its turn included.
+// batchTimeout bounds one batch.
 const batchTimeout = 10 * time.Second
 
 // receiveHistory returns the micro handler of edge.<c>.history. Each request gets
@@ -109,21 +109,25 @@ func (a *answering) stream(ctx context.Context, body []byte) error {
 		if _, err := a.service.conversation(ctx, a.request); err != nil {
 			return err
 		}
-		b, err := a.next(ctx, replay)
+		sent := 0
+		err := a.service.replays.turn(ctx, func() (more bool, err error) {
+			b, err := a.next(ctx, replay)
+			if err != nil {
+				return false, err
+			}
+			a.read, sent = true, len(b.Messages)
+			a.more = a.send(b) || !b.Done
+			return a.more, nil
+		})
 		if a.read && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			a.more = true // it has become too old
 			return nil
 		}
-		if err != nil {
+		if err != nil || !a.more || !a.goesOn(ctx) {
 			return err
 		}
-		a.read = true
-		a.more = a.send(b) || !b.Done
-		if !a.more || !a.goesOn(ctx) {
-			return nil
-		}
 		// Without statuses there is nothing to pace, and nobody to ask.
-		if a.flow != nil && len(b.Messages) > 0 && !a.flow.wait(ctx, a.service.opts.History.FlowTimeout, a.service.stopping) {
+		if a.flow != nil && sent > 0 && !a.flow.wait(ctx, a.service.opts.History.FlowTimeout, a.service.stopping) {
 			return nil
 		}
 	}

@@ -1,15 +1,24 @@
 package edge
 
 import (
+	"context"
 	"sync"
+	"time"
 
 	"github.com/statuswire/statuswire/status"
 )
 
-// replays counts the histories that are being read.
+// lanes is how many batches are read and sent at the same time.
+const lanes = 2
+
+// longestRest bounds the rest after a batch.
+const longestRest = 20 * time.Millisecond
+
+// replays counts the histories that are being read, and has them take turns.
 type replays struct {
 	perUser, atOnce int
 	running         sync.WaitGroup
+	turns           chan struct{} // holds a value for each batch that is on its way
 
 	mu    sync.Mutex // guards what follows
 	users map[status.UserID]int
@@ -17,7 +26,7 @@ type replays struct {
 }
 
 func newReplays(o HistoryOptions) *replays {
-	return &replays{perUser: o.PerUser, atOnce: o.AtOnce, users: map[status.UserID]int{}}
+	return &replays{perUser: o.PerUser, atOnce: o.AtOnce, turns: make(chan struct{}, lanes), users: map[status.UserID]int{}}
 }
 
 // enter takes a place, or says why there is none.
@@ -42,4 +51,28 @@ func (r *replays) leave(u status.UserID) {
 	if r.users[u]--; r.users[u] == 0 {
 		delete(r.users, u)
 	}
+}
+
+// turn does one batch when it is its turn: who waits longest is the next. When
+// there is more to come, the lane then rests for as long as the batch took, so that
+// however many histories are read, half of the lanes' time is left to what is live.
+func (r *replays) turn(ctx context.Context, batch func() (more bool, err error)) error {
+	select {
+	case r.turns <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-r.turns }()
+	begun := time.Now()
+	more, err := batch()
+	if err != nil || !more {
+		return err
+	}
+	rest := time.NewTimer(min(time.Since(begun), longestRest))
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+	case <-ctx.Done():
+	}
+	return nil
 }

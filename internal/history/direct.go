@@ -35,8 +35,9 @@ type request struct {
 // page is what one request brought.
 type page struct {
 	messages []Message
-	pending  uint64 // how many more match behind this page
-	upTo     uint64 // multi_last only, 0 if nothing matched: the sequence the answer is true for
+	pending  uint64        // how many more match behind this page
+	upTo     uint64        // multi_last only, 0 if nothing matched: the sequence the answer is true for
+	took     time.Duration // from the request to the last word
 }
 
 // get asks once and reads until the server says that it is done.
@@ -52,7 +53,9 @@ func (r *Reader) get(ctx context.Context, req request) (page, error) {
 	}
 	var p page
 	err := r.ask(ctx, from, req, room+1, func(ctx context.Context, answers <-chan *nats.Msg) (err error) {
+		begun := time.Now()
 		p, err = collect(ctx, answers, multi)
+		p.took = time.Since(begun)
 		return err
 	})
 	return p, err

@@ -18,14 +18,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // needs no more of the engine than the stream.
 func startServer(tb testing.TB) *nats.Conn {
 	tb.Helper()
-	nc, _ := startServerOf(tb)
+	nc, _ := startServerWith(tb, true)
 	return nc
 }
 
-func startServerOf(tb testing.TB) (*nats.Conn, *server.Server) {
+func startServerWith(tb testing.TB, jetStream bool) (*nats.Conn, *server.Server) {
 	tb.Helper()
 	s, err := server.NewServer(&server.Options{
-		JetStream: true, StoreDir: tb.TempDir(), DontListen: true, NoSigs: true,
+		JetStream: jetStream, StoreDir: tb.TempDir(), DontListen: true, NoSigs: true,
 		NoLog: true, MaxPending: 8 << 20,
 	})
 	if err != nil {

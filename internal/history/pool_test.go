@@ -23,7 +23,7 @@ type held struct {
 func hold(t *testing.T) held {
 	t.Helper()
 	h := held{asks: make(chan *nats.Msg, 1000)}
-	h.nc, h.server = startServerOf(t)
+	h.nc, h.server = startServerWith(t, false)
 	sub, err := h.nc.ChanSubscribe("$JS.API.DIRECT.GET.STATUS", h.asks)
 	if err != nil {
 		t.Fatal(err)

@@ -58,6 +58,7 @@ type Replay struct {
 	seen  map[string]uint64 // as Place.Seen
 	floor uint64            // what Since leaves out ends here, as far as known
 
+	size    int   // of the next batch, at most
 	pass    *pass // nil: ask what is new
 	nothing int   // batches in a row that brought nothing although something was there
 }
@@ -75,13 +76,22 @@ type pass struct {
 // as a whole. The last message may exceed it.
 const maxReplayBytes = 128 << 10
 
+// A batch holds the stream's lock for as long as it is read, and that is as long as
+// the way between its messages: where they are sparse, a batch has fewer.
+const (
+	firstSize = 100
+	leastSize = 20
+	shortRead = time.Millisecond     // below it the next batch may be larger
+	longRead  = 3 * time.Millisecond // above it the next batch is smaller
+)
+
 // maxNothing is how many batches in a row may bring nothing although the stream
 // has said that there is something: a replica that lags, or retention.
 const maxNothing = 3
 
 // Replay begins a replay. It asks nothing yet.
 func (r *Reader) Replay(q Query) *Replay {
-	p := &Replay{r: r, filter: newFilter(q), after: q.Place.After, seen: maps.Clone(q.Place.Seen)}
+	p := &Replay{r: r, filter: newFilter(q), after: q.Place.After, seen: maps.Clone(q.Place.Seen), size: firstSize}
 	if p.seen == nil {
 		p.seen = map[string]uint64{}
 	}
@@ -97,7 +107,7 @@ func (p *Replay) Next(ctx context.Context, most int) (Batch, error) {
 			return Batch{}, err
 		}
 	}
-	read, err := p.read(ctx, min(most, MaxBatch))
+	read, err := p.read(ctx, min(most, p.size))
 	if err != nil {
 		return Batch{}, err
 	}
@@ -193,6 +203,12 @@ func (p *Replay) read(ctx context.Context, most int) (portion, error) {
 	pg, err := p.r.get(ctx, request{Seq: ps.next, NextFor: ps.subject, Batch: most, MaxBytes: maxReplayBytes})
 	if err != nil {
 		return portion{}, err
+	}
+	switch {
+	case pg.took > longRead:
+		p.size = max(p.size/2, leastSize)
+	case pg.took < shortRead:
+		p.size = min(p.size*2, MaxBatch)
 	}
 	read := portion{messages: pg.messages, upTo: p.after}
 	for i, m := range pg.messages {
