@@ -15,6 +15,9 @@
 //
 // A round counts only if every socket got every message, once and in order.
 //
+// Replay measures something else: what reading a long history does to the server's
+// memory and to the delivery of what is published meanwhile.
+//
 // Linux only: another process's CPU time is read from its own clock, and the
 // crowd is one epoll loop, so that reading takes little from who is measured.
 package bench

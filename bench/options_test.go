@@ -30,3 +30,30 @@ func TestOptionsThatCannotBeMeasuredAreRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestReplayOptionsThatCannotBeMeasuredAreRefused(t *testing.T) {
+	good := bench.DefaultReplayOptions()
+	good.Statuswire = "x"
+	if err := good.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*bench.ReplayOptions){
+		"no binary":                  func(o *bench.ReplayOptions) { o.Statuswire = "" },
+		"no live sockets":            func(o *bench.ReplayOptions) { o.Live.Sockets = 0 },
+		"several live subjects":      func(o *bench.ReplayOptions) { o.Live.Subjects = 2 },
+		"nothing to read":            func(o *bench.ReplayOptions) { o.Replayed = 0 },
+		"more than a request brings": func(o *bench.ReplayOptions) { o.Replayed = 10_001 },
+		"more than there is":         func(o *bench.ReplayOptions) { o.Stream = o.Replayed - 1 },
+		"nobody who reads":           func(o *bench.ReplayOptions) { o.Readers = 0 },
+		"no time":                    func(o *bench.ReplayOptions) { o.Duration = 0 },
+		"no rounds":                  func(o *bench.ReplayOptions) { o.Rounds = 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := good
+			change(&o)
+			if o.Validate() == nil {
+				t.Fatal("no error")
+			}
+		})
+	}
+}

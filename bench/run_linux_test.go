@@ -28,10 +28,7 @@ func TestEveryServerIsMeasuredAndLosesNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the binary and takes some seconds")
 	}
-	binary := filepath.Join(t.TempDir(), "statuswire")
-	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/statuswire").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	binary := build(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -58,5 +55,41 @@ func TestEveryServerIsMeasuredAndLosesNothing(t *testing.T) {
 				t.Errorf("%v: %s", err, text.String())
 			}
 		})
+	}
+}
+
+// build returns the path of the program, built from here.
+func build(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "statuswire")
+	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/statuswire").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return binary
+}
+
+func TestReplaysAreWholeAndTheDeliveryBesideThemIsMeasured(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the binary and takes some seconds")
+	}
+	opts := bench.DefaultReplayOptions()
+	opts.Statuswire, opts.Log = build(t), t.Output()
+	opts.Stream, opts.Replayed, opts.Readers = 3000, 700, 2
+	opts.Live.Sockets, opts.Duration, opts.Rounds = 5, 200*time.Millisecond, 2
+	report, err := bench.Replay(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Rounds) != 2 || report.Before < 1<<20 || report.Peak < 1<<20 || report.After < 1<<20 {
+		t.Errorf("%+v", report)
+	}
+	for _, r := range report.Rounds {
+		if r.Quiet.P99 <= 0 || r.Reading.P99 <= 0 || r.Reading.Max < r.Reading.P99 || len(r.Replays) < opts.Readers {
+			t.Errorf("%+v", r)
+		}
+	}
+	var text strings.Builder
+	if err := report.Print(&text); err != nil || !strings.Contains(text.String(), "each whole and in order") {
+		t.Errorf("%v: %s", err, text.String())
 	}
 }

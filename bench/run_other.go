@@ -12,5 +12,10 @@ var errLinuxOnly = errors.New("the benchmark runs on Linux only: it reads anothe
 // Run is for Linux only.
 func Run(context.Context, Options) (Report, error) { return Report{}, errLinuxOnly }
 
+// Replay is for Linux only.
+func Replay(context.Context, ReplayOptions) (ReplayReport, error) {
+	return ReplayReport{}, errLinuxOnly
+}
+
 // Serve is for Linux only.
 func Serve([]string) error { return errLinuxOnly }

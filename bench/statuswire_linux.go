@@ -80,8 +80,7 @@ func startStatuswire(ctx context.Context, opts Options, binary, dir string) (_ *
 
 // makeConversations makes one for each subject; its sockets' users are members.
 func (s *statuswireServer) makeConversations(ctx context.Context, row Row) error {
-	var lines bytes.Buffer
-	out := json.NewEncoder(&lines)
+	var all []directory.Conversation
 	for c := range row.Subjects {
 		var members []status.UserID
 		for i := c; i < row.Sockets; i += row.Subjects {
@@ -89,7 +88,16 @@ func (s *statuswireServer) makeConversations(ctx context.Context, row Row) error
 				members = append(members, u)
 			}
 		}
-		if err := out.Encode(directory.Conversation{ID: status.ConversationID(conversationOf(c)), Owner: "owner", Members: members}); err != nil {
+		all = append(all, directory.Conversation{ID: status.ConversationID(conversationOf(c)), Owner: "owner", Members: members})
+	}
+	return s.importConversations(ctx, all)
+}
+
+func (s *statuswireServer) importConversations(ctx context.Context, all []directory.Conversation) error {
+	var lines bytes.Buffer
+	out := json.NewEncoder(&lines)
+	for _, c := range all {
+		if err := out.Encode(c); err != nil {
 			return err
 		}
 	}
@@ -141,7 +149,11 @@ func (s *statuswireServer) open(ctx context.Context, row Row, begun time.Time) (
 }
 
 func (s *statuswireServer) publish(number int, payload []byte) error {
-	_, err := s.js.PublishAsync(subjectOf(number%s.subjects), payload, jetstream.WithStallWait(10*time.Second))
+	return s.publishOn(subjectOf(number%s.subjects), payload)
+}
+
+func (s *statuswireServer) publishOn(subject string, payload []byte) error {
+	_, err := s.js.PublishAsync(subject, payload, jetstream.WithStallWait(10*time.Second))
 	return err
 }
 
