@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 
 	"github.com/statuswire/statuswire/gateway"
@@ -72,6 +73,41 @@ func TestAnAnswerInParts(t *testing.T) {
 	m = <-asked
 	r.last(m, nil)
 	b.expect("HMSG _INBOX.a 1 20 20\tNATS/1.0 204 EOB") // and not what came too late
+}
+
+// A login decision of somebody's own may grant single categories: a history brings
+// no others.
+func TestAHistoryBringsOnlyWhatIsGranted(t *testing.T) {
+	r := newRig(t, gateway.Options{})
+	r.members.set("c1", "alice", true)
+	r.callout.set(func(c *callout) {
+		c.grant = func(_ string, claims *jwt.UserClaims) {
+			if claims.Sub.Allow.Contains("status.c1.*") {
+				claims.Sub.Allow.Remove("status.c1.*")
+				claims.Sub.Allow.Add("status.c1.engine", "status.c1.tool")
+				claims.Sub.Deny.Add("status.c1.tool")
+			}
+		}
+	})
+	asked := make(chan *nats.Msg, 1)
+	r.answerHistory(func(m *nats.Msg) { asked <- m })
+	b := r.login("alice")
+	b.send("SUB _INBOX.a 1", "PUB edge.c1.history _INBOX.a 0", "")
+	m := <-asked
+	for i, category := range []string{"secret", "engine", "tool", "engine"} {
+		must(t, r.edge.PublishMsg(&nats.Msg{Subject: m.Reply, Data: []byte(category), Header: nats.Header{
+			status.HeaderSequence: {fmt.Sprint(i)}, status.HeaderSubject: {"status.c1." + category},
+		}}))
+	}
+	r.last(m, nats.Header{status.HeaderCount: {"4"}})
+	for range 2 {
+		if got := b.expectMsg("_INBOX.a 1 "); !strings.HasSuffix(got, "\r\n\r\nengine") {
+			t.Errorf("got %q", got)
+		}
+	}
+	if got := b.expectMsg("_INBOX.a 1 "); !strings.Contains(got, "204 EOB\r\nStatus-Count: 2\r\n") {
+		t.Errorf("the end is %q", got)
+	}
 }
 
 func TestAnAnswerInPartsHasMoreTimeWithEachPart(t *testing.T) {

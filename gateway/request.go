@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"strconv"
+
 	"github.com/nats-io/nats.go"
 
 	"github.com/statuswire/statuswire/internal/metrics"
@@ -53,7 +55,7 @@ func (s *webSocket) ask(subject, reply string, body []byte) {
 	}
 	var to answered
 	if reply != "" {
-		to = inboxAnswer{s, reply}
+		to = &inboxAnswer{socket: s, reply: reply}
 	}
 	if err := s.gateway.relay.forward(&s.socket, status.AskedBy(subject, user), body, to); err != nil {
 		s.gateway.opts.Logger.Error("cannot forward a request", "subject", subject, "error", err)
@@ -65,11 +67,25 @@ func (s *webSocket) ask(subject, reply string, body []byte) {
 type inboxAnswer struct {
 	socket *webSocket
 	reply  string // the browser's reply subject
+	count  int    // parts that were let through
+	cut    bool   // others were not
 }
 
-func (a inboxAnswer) part(header nats.Header, body []byte) { a.socket.inbox(a.reply, header, body) }
+// part lets through what the browser might subscribe to: a login decision of
+// somebody's own may grant single categories, of which the edge knows nothing.
+func (a *inboxAnswer) part(header nats.Header, body []byte) {
+	if g, _ := a.socket.held(); g == nil || !g.CanSubscribe(header.Get(status.HeaderSubject), "") {
+		a.cut = true
+		return
+	}
+	a.count++
+	a.socket.inbox(a.reply, header, body)
+}
 
-func (a inboxAnswer) last(header nats.Header, body []byte) {
+func (a *inboxAnswer) last(header nats.Header, body []byte) {
+	if a.cut && header.Get(status.HeaderCount) != "" {
+		header.Set(status.HeaderCount, strconv.Itoa(a.count))
+	}
 	if header.Get(headerStatus) == noResponders && !a.socket.wantsNoResponders() {
 		return
 	}
@@ -77,7 +93,7 @@ func (a inboxAnswer) last(header nats.Header, body []byte) {
 }
 
 // unanswered leaves it to the browser's own patience.
-func (inboxAnswer) unanswered() {}
+func (*inboxAnswer) unanswered() {}
 
 // noResponders is the status of an answer that the server gives, because nobody is
 // there to ask.
