@@ -32,11 +32,11 @@ type ReplayOptions struct {
 const maxReplayed = 10_000
 
 // DefaultReplayOptions are a conversation of 10,000 statuses in a stream of a
-// million, beside 100 sockets that get 100 messages a second.
+// million, beside the first of Rows.
 func DefaultReplayOptions() ReplayOptions {
 	return ReplayOptions{
 		Stream: 1_000_000, Replayed: maxReplayed, Readers: 1,
-		Live:     Row{Name: "live", Sockets: 100, Subjects: 1, Rate: 100},
+		Live:     Rows()[0],
 		Duration: 10 * time.Second, Rounds: 4,
 	}
 }
