@@ -145,33 +145,26 @@ export class Link {
   async #run(): Promise<void> {
     const { urls, tokenIsFixed, waitOnFirstConnect } = this.#settings;
     let attempt = 0;
-    let refused: { readonly token: string | undefined } | undefined;
+    let refusals = 0; // of the login, in a row
     for (let turn = 0; this.#state !== "closed"; turn++) {
       const began = performance.now();
       let failure: StatuswireError;
-      let token: string | undefined;
       try {
-        token = await this.#askToken();
+        const token = await this.#askToken();
         if (this.#isClosed()) return;
         const open = await this.#dial(urls[turn % urls.length] as string, token);
-        refused = undefined;
+        refusals = 0;
         this.#up(open, token);
         failure = await open.ended;
         this.#down(failure);
         if (performance.now() - began >= steadyMillis) attempt = 0;
       } catch (error) {
-        if (error instanceof Refused) {
-          // The application may have handed out a token that had just ended: once
-          // more, if it has another one.
-          if (tokenIsFixed || (refused !== undefined && (refused.token === token || this.#state === "reconnecting"))) {
-            this.close(error.error);
-            return;
-          }
-          refused = { token };
-          failure = error.error;
-        } else {
-          failure = error as StatuswireError;
+        // The application may have handed out a token that had just ended: once more.
+        if (error instanceof Refused && (tokenIsFixed || ++refusals === 2)) {
+          this.close(error.error);
+          return;
         }
+        failure = error instanceof Refused ? error.error : (error as StatuswireError);
       }
       if (this.#isClosed()) return;
       if (failure instanceof RequestError || (this.#state === "connecting" && !waitOnFirstConnect)) {

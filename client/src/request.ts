@@ -87,16 +87,16 @@ export class Requests {
     const options: RequestManyOptions = { strategy: "sentinel", maxWait: maxPageMillis };
     const parts = (await nats.requestMany(subject, payload, options)) as QueuedIterator<Msg>;
     const page: Part[] = [];
-    // A page may take as long as it needs, but not stand still.
+    const patience = Math.max(pageGapMillis, this.#timeoutMillis);
     const late = (): void => parts.stop(new TimeoutError());
-    let timer = setTimeout(late, this.#timeoutMillis);
+    let timer = setTimeout(late, patience);
     try {
       for await (const part of parts) {
         clearTimeout(timer);
         if (part.headers?.has("Nats-Service-Error") === true) throw refusedAnswer(part);
         if (part.data.length === 0) return endOfPage(part, page);
         page.push(readPart(part));
-        timer = setTimeout(late, this.#timeoutMillis);
+        timer = setTimeout(late, patience);
       }
       throw new TimeoutError();
     } finally {
@@ -145,6 +145,12 @@ class Lanes {
 
 /** nats-core wants a bound for the whole: an hour. */
 const maxPageMillis = 3_600_000;
+/**
+ * A page may take as long as it needs, but not stand still: the server gives up an
+ * answer that does not go on for so long. After a restart it has many to give, and
+ * who asks twice makes it worse. A connection that is lost ends the wait at once.
+ */
+const pageGapMillis = 30_000;
 
 function endOfPage({ headers }: Msg, parts: readonly Part[]): Page {
   return {

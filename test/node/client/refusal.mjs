@@ -106,7 +106,9 @@ describe("being refused", () => {
     const options = { servers: server.ws, WebSocket, reconnect: { firstMillis: 10 } };
     await assert.rejects(connect({ ...options, token: async () => (asked++, "same") }), { kind: "token_malformed" });
     assert.equal(asked, 2);
-    const tokens = [await server.sign(user, -10), token];
+    const bad = () => server.sign(user, -3_600);
+    await assert.rejects(connect({ ...options, token: bad }), { kind: "token_expired" });
+    const tokens = [await bad(), token];
     const client = await server.connect(t, { ...options, token: () => tokens.shift() });
     assert.equal(client.state, "connected");
   });
