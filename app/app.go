@@ -273,7 +273,10 @@ func (a *App) startFanout(ctx context.Context) error {
 		}
 	}
 	read := repair{history.NewReader(reads), history.NewReader(replays[:]...)}
-	a.fanout = fanout.New(live, read, fanout.Options{Logger: a.log, OnDelivered: a.onDelivered})
+	opts := a.opts.Fanout
+	opts.Logger = a.log
+	opts.OnDelivered = a.onDelivered
+	a.fanout = fanout.New(live, read, opts)
 	if err := a.fanout.Start(ctx); err != nil {
 		return err
 	}

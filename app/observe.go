@@ -92,7 +92,10 @@ func (a *App) gatewayStats() metrics.GatewayStats {
 
 func (a *App) fanoutStats() metrics.FanoutStats {
 	s := a.fanout.Stats()
-	return metrics.FanoutStats{Topics: s.Topics, Doubles: s.Doubles, Mended: s.Mended, Failed: s.Failed}
+	return metrics.FanoutStats{
+		Topics: s.Topics, CatchingUp: s.CatchingUp,
+		Doubles: s.Doubles, Mended: s.Mended, Replayed: s.Replayed, Failed: s.Failed,
+	}
 }
 
 func (a *App) calloutStats() metrics.CalloutStats {

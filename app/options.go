@@ -9,6 +9,7 @@ import (
 	"github.com/statuswire/statuswire/edge"
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/fanout"
 	"github.com/statuswire/statuswire/internal/identity"
 	"github.com/statuswire/statuswire/internal/mark"
 	"github.com/statuswire/statuswire/internal/presence"
@@ -46,6 +47,7 @@ type Options struct {
 	Callout     authcallout.Options
 	Broadcaster broadcaster.Options
 	Edge        edge.Options
+	Fanout      fanout.Options
 	Gateway     gateway.Options
 	Presence    presence.Options
 	Marks       mark.Options

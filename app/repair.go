@@ -19,21 +19,21 @@ type repair struct {
 	replays *history.Reader
 }
 
-func (r repair) After(ctx context.Context, subject string, after, upTo uint64, limit int) ([]fanout.Stored, bool, error) {
-	messages, more, err := r.Reader.After(ctx, subject, after, upTo, limit)
-	if err != nil {
-		return nil, false, err
-	}
-	return stored(messages), more, nil
+func (r repair) Replay(subject string, place fanout.Place) fanout.Replay {
+	return replayFrom(r.replays, subject, place)
 }
 
-func (r repair) Replay(subject string, place fanout.Place) fanout.Replay {
+func (r repair) Mend(subject string, place fanout.Place) fanout.Replay {
+	return replayFrom(r.Reader, subject, place)
+}
+
+func replayFrom(r *history.Reader, subject string, place fanout.Place) fanout.Replay {
 	q := history.Query{Place: history.Place(place)}
 	q.Conversation, _ = status.ConversationOf(subject)
 	if _, category, err := status.ParseSubject(subject); err == nil {
 		q.Categories = []status.Category{category}
 	}
-	return replay{r.replays.Replay(q)}
+	return replay{r.Replay(q)}
 }
 
 // replay is a replay of one conversation, or of one of its categories.

@@ -151,19 +151,32 @@ func (r *rig) answerJoin() {
 // repair reads the stream, unless the test has it fail.
 type repair struct {
 	*history.Reader
-	mu  sync.Mutex
-	err error
+	mu    sync.Mutex
+	err   error // of replays
+	blind error // of positions
+}
+
+// hide has everything fail.
+func (r *repair) hide(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err, r.blind = err, err
+}
+
+func (r *repair) LastSequences(ctx context.Context, subject string) (map[string]uint64, uint64, error) {
+	r.mu.Lock()
+	err := r.blind
+	r.mu.Unlock()
+	if err != nil {
+		return nil, 0, err
+	}
+	return r.Reader.LastSequences(ctx, subject)
 }
 
 func (r *repair) fail(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.err = err
-}
-
-func (r *repair) After(ctx context.Context, subject string, after, upTo uint64, limit int) ([]fanout.Stored, bool, error) {
-	messages, more, err := r.Reader.After(ctx, subject, after, upTo, limit)
-	return stored(messages), more, err
 }
 
 func (r *repair) Replay(subject string, place fanout.Place) fanout.Replay {
@@ -173,6 +186,10 @@ func (r *repair) Replay(subject string, place fanout.Place) fanout.Replay {
 		q.Categories = []status.Category{category}
 	}
 	return replay{r.Reader.Replay(q), r}
+}
+
+func (r *repair) Mend(subject string, place fanout.Place) fanout.Replay {
+	return r.Replay(subject, place)
 }
 
 type replay struct {

@@ -15,7 +15,7 @@ import (
 // way. An error means that it is not known: ctx ended, or ReplayTimeout has passed,
 // or the connection is away.
 func (f *Fanout) Settle(ctx context.Context, s *Subscription) error {
-	if err := f.barrier(ctx, s.topic, nil); err != nil {
+	if err := f.barrier(ctx, s.topic); err != nil {
 		return err
 	}
 	c := s.catchUp.Load()
@@ -30,9 +30,9 @@ func (f *Fanout) Settle(ctx context.Context, s *Subscription) error {
 	}
 }
 
-// barrier has do run, with topic.order held, when all that had come from the stream
-// before the call was handed over, and returns then.
-func (f *Fanout) barrier(ctx context.Context, t *topic, do func()) error {
+// barrier returns when all that had come from the stream for the topic before the
+// call was handed over.
+func (f *Fanout) barrier(ctx context.Context, t *topic) error {
 	// The server has one queue for what it sends to us: behind the answer to the
 	// PING nothing is under way any more.
 	ctx, cancel := context.WithTimeout(ctx, f.opts.ReplayTimeout) // a flush wants a deadline
@@ -42,12 +42,7 @@ func (f *Fanout) barrier(ctx context.Context, t *topic, do func()) error {
 	}
 	done := make(chan struct{})
 	mark := &nats.Msg{Sub: t.upstream} // from the server, every message has a subject
-	f.marks.Store(mark, waiterOf{t, func() {
-		if do != nil {
-			do()
-		}
-		close(done)
-	}})
+	f.marks.Store(mark, waiterOf{t, done})
 	defer f.marks.Delete(mark)
 	select {
 	case t.shard <- mark:
@@ -69,10 +64,10 @@ func (f *Fanout) barrier(ctx context.Context, t *topic, do func()) error {
 // waiterOf is who waits for a mark.
 type waiterOf struct {
 	topic *topic
-	do    func()
+	done  chan struct{}
 }
 
-// passMark does what was asked for when the mark has come through the shard: now, or
+// passMark tells who waits for the mark that it has come through the shard: now, or
 // when the topic is mended.
 func (f *Fanout) passMark(mark *nats.Msg) {
 	v, ok := f.marks.LoadAndDelete(mark)
@@ -83,8 +78,8 @@ func (f *Fanout) passMark(mark *nats.Msg) {
 	w.topic.order.Lock()
 	defer w.topic.order.Unlock()
 	if w.topic.mending {
-		w.topic.waiting = append(w.topic.waiting, waiter{do: w.do})
+		w.topic.waiting = append(w.topic.waiting, waiter{done: w.done})
 		return
 	}
-	w.do()
+	close(w.done)
 }

@@ -121,7 +121,8 @@ func (c *catchUp) handLocked(ms ...*Message) {
 		return
 	}
 	if c.truncated != 0 && ms[0].Sequence > 0 {
-		ms[0] = ms[0].truncated(c.truncated)
+		ms[0] = ms[0].own()
+		ms[0].tell(c.truncated)
 		c.truncated = 0
 	}
 	if len(ms) > 1 && c.runs != nil {

@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -120,10 +121,8 @@ const (
 	maxTurns = 30
 	minTurn  = 100 * time.Millisecond
 
-	// checksAtOnce bounds what is asked at a time; when the stream is away, each
-	// of them waits for checkRetryWait before it asks again.
-	checksAtOnce   = 4
-	checkRetryWait = time.Second
+	// checksAtOnce bounds what is asked at a time.
+	checksAtOnce = 4
 
 	// leaderElected is published when the stream gets another leader: what the old
 	// one has stored last it may not have republished. Only in a cluster, and only
@@ -155,6 +154,7 @@ func (f *Fanout) watch() error {
 	connected := f.nc.StatusChanged(nats.CONNECTED)
 	f.running.Go(func() {
 		defer func() { _ = leader.Unsubscribe() }() // fails when the connection is closed
+		defer f.nc.SetErrorHandler(logging)
 		defer f.nc.RemoveStatusListener(connected)
 		turns := len(f.checks.turns)
 		ticker := time.NewTicker(f.opts.CheckEvery / time.Duration(turns))
@@ -192,7 +192,7 @@ func (f *Fanout) checkAgain() {
 
 // dropped is called when the NATS client had no room for messages of sub.
 func (f *Fanout) dropped(sub *nats.Subscription) {
-	if v, ok := f.bySub.Load(sub); ok && v.(*topic).at != nil {
+	if v, ok := f.bySub.Load(sub); ok {
 		t := v.(*topic)
 		t.dropping.Store(true)
 		f.checks.soon(t)
@@ -209,7 +209,7 @@ func (f *Fanout) check() {
 		if err := f.checkTopic(t); err != nil && f.ctx.Err() == nil {
 			f.opts.Logger.Warn("cannot check a topic", "subject", t.key.subject, "error", err)
 			f.checks.soon(t)
-			pause(f.ctx, checkRetryWait)
+			pause(f.ctx, 10*f.opts.RetryWait)
 		}
 	}
 }
@@ -228,20 +228,17 @@ func (f *Fanout) checkTopic(t *topic) error {
 	ctx, cancel := context.WithTimeout(f.ctx, f.opts.RepairTimeout)
 	defer cancel()
 	if t.dropping.CompareAndSwap(true, false) {
-		_ = f.barrier(ctx, t, nil) // more may be dropped until there is room; if it takes too long, ask now
+		_ = f.barrier(ctx, t) // more may be dropped until there is room; if it takes too long, ask now
 	}
 	last, upTo, err := f.repair.LastSequences(ctx, t.key.subject)
 	if err != nil {
 		return err
 	}
-	if !t.at.whole.Load() {
-		return f.barrier(ctx, t, func() { t.adoptLocked(last, upTo) })
-	}
 	g := &gap{subject: t.key.subject, last: last, upTo: upTo}
 	if t.nothingMissing(g) {
 		return nil
 	}
-	_ = f.barrier(ctx, t, nil) // what is on its way need not be fetched
+	_ = f.barrier(ctx, t) // what is on its way need not be fetched
 	t.mendMissing(g)
 	return nil
 }
@@ -254,10 +251,10 @@ func (t *topic) nothingMissing(g *gap) bool {
 }
 
 func (t *topic) nothingMissingLocked(g *gap) bool {
-	if _, open := g.after(t.at); open {
+	if _, open := g.place(t.at); open {
 		return false
 	}
-	t.at.known(g.upTo)
+	t.settleLocked(g)
 	return true
 }
 
@@ -268,23 +265,9 @@ func (t *topic) mendMissing(g *gap) {
 	if t.nothingMissingLocked(g) {
 		return
 	}
-	for i := range t.waiting {
-		if t.waiting[i].gap != nil { // asked before, and not mended yet
-			t.waiting[i].gap = g
-			return
-		}
+	if i := slices.IndexFunc(t.waiting, func(w waiter) bool { return w.gap != nil }); i >= 0 {
+		t.waiting[i].gap = g // what was asked before is not mended yet
+		return
 	}
 	t.mendLocked(waiter{gap: g})
-}
-
-// adoptLocked takes what is stored as the beginning of a topic that had none: all
-// that came live until it was read was delivered. order is held.
-func (t *topic) adoptLocked(last map[string]uint64, upTo uint64) {
-	for subject, seq := range last {
-		if t.at.bySubject[subject] == nil {
-			t.at.settle(subject, seq)
-		}
-	}
-	t.at.whole.Store(true)
-	t.nothingMissingLocked(&gap{last: last, upTo: upTo})
 }

@@ -182,24 +182,50 @@ func TestWhatIsOnItsWayIsNotFetched(t *testing.T) {
 func TestACheckThatFailsIsMadeAgain(t *testing.T) {
 	r := newRig(t, fanout.Options{CheckEvery: never})
 	c := newCollector()
+	s := r.subscribe("status.c1.*", "", c)
+	r.without("status.c1.*", func() { r.store("c1", "tool", "1") })
 	r.repair.fails(errors.New("the stream is away"))
-	s := r.subscribe("status.c1.*", "", c) // without positions
-	if _, ok := r.fanout.Place(s); ok {
-		t.Fatal("a place without positions")
+	before := r.repair.checked("status.c1.*")
+	r.fanout.CheckAll()
+	eventually(t, "a check", func() bool { return r.repair.checked("status.c1.*") > before })
+	r.repair.fails(nil)
+	if got := c.waitFor(t, 1); !slices.Equal(got, []uint64{1}) {
+		t.Fatalf("got %v", got)
 	}
-	for i := range 5 {
-		r.store("c1", "engine", fmt.Sprint(i))
+	r.fanout.Unsubscribe(s)
+}
+
+func TestWithoutTheStreamNobodyCanSubscribe(t *testing.T) {
+	away := errors.New("the stream is away")
+	r := newRig(t, fanout.Options{RepairAttempts: 2, RetryWait: time.Millisecond})
+	r.repair.fails(away)
+	if _, err := r.fanout.Subscribe(t.Context(), "status.c1.engine", "", "1", newCollector()); !errors.Is(err, away) {
+		t.Errorf("err = %v", err)
+	}
+	if n := r.repair.checked("status.c1.engine"); n != 2 {
+		t.Errorf("%d attempts", n)
+	}
+	// What is not of one conversation needs no positions, and has none.
+	all := newCollector()
+	s := r.subscribe("status.*.*", "", all)
+	if _, ok := r.fanout.Place(s); ok {
+		t.Error("all conversations have a place")
+	}
+	if _, err := r.fanout.SubscribeAfter(t.Context(), "status.*.*", "1", newCollector(), fanout.Place{}); !errors.Is(err, fanout.ErrNoPlace) {
+		t.Errorf("err = %v", err)
+	}
+	r.store("c1", "engine", "1")
+	r.store("c2", "engine", "2")
+	all.waitFor(t, 2)
+	r.without("status.*.*", func() { r.store("c1", "engine", "3") })
+	r.store("c1", "engine", "4") // shows the hole
+	if got := all.waitFor(t, 4); !slices.Equal(got, numbers(1, 4)) {
+		t.Errorf("got %v", got)
 	}
 	r.repair.fails(nil)
-	eventually(t, "positions", func() bool { _, ok := r.fanout.Place(s); return ok })
-	if got := c.waitFor(t, 5); !slices.Equal(got, numbers(1, 5)) {
-		t.Fatalf("got %v", got)
-	}
-	// A subject of which nothing came is now known to have nothing.
-	r.without("status.c1.*", func() { r.store("c1", "tool", "6") })
-	r.store("c1", "tool", "7")
-	if got := c.waitFor(t, 7); !slices.Equal(got, numbers(1, 7)) {
-		t.Fatalf("got %v", got)
+	r.subscribe("status.c1.engine", "", newCollector())
+	if n := r.fanout.Stats().Topics; n != 2 {
+		t.Errorf("%d topics", n)
 	}
 }
 

@@ -23,8 +23,13 @@ type Receiver interface {
 	Ended(s *Subscription, reason string)
 }
 
-// ErrStopped is returned by Subscribe after Stop.
-var ErrStopped = errors.New("the fan-out has stopped")
+var (
+	// ErrStopped is returned by Subscribe after Stop.
+	ErrStopped = errors.New("the fan-out has stopped")
+	// ErrNoPlace is returned by SubscribeAfter for a subject of more than one
+	// conversation.
+	ErrNoPlace = errors.New("only what is of one conversation can begin at a place")
+)
 
 // Options are the fan-out's settings. The zero value of a field means its default.
 type Options struct {
@@ -50,6 +55,9 @@ type Options struct {
 	// RepairAttempts is how often a hole or a replay is tried before the
 	// subscriptions that it is for are ended with an error. Default 5.
 	RepairAttempts int
+	// RetryWait is the pause after the first attempt that failed; it grows with each.
+	// A check that failed is made again after ten times that. Default 100 ms.
+	RetryWait time.Duration
 	// CheckEvery is how often each topic asks the stream whether something was
 	// stored that did not come. It does so at once after a leader change, when the
 	// connection was away, and when messages were dropped. Default 30 s.
@@ -72,6 +80,7 @@ func DefaultOptions() Options {
 		RepairTimeout:  2 * time.Second,
 		ReplayTimeout:  30 * time.Second,
 		RepairAttempts: 5,
+		RetryWait:      100 * time.Millisecond,
 		CheckEvery:     30 * time.Second,
 		Logger:         slog.New(slog.DiscardHandler),
 	}
@@ -79,7 +88,9 @@ func DefaultOptions() Options {
 
 // Stats counts what the fan-out did since it was made.
 type Stats struct {
-	Topics    int    // upstream subscriptions now
+	Topics     int // upstream subscriptions now
+	CatchingUp int // subscriptions now whose receivers are still handed what they missed
+
 	Delivered uint64 // messages handed to a receiver
 	Doubles   uint64 // statuses dropped because they came before
 	Mended    uint64 // statuses fetched to mend a hole
@@ -109,6 +120,7 @@ type Fanout struct {
 	running sync.WaitGroup // shards, checks, menders, and who catches up
 
 	delivered, doubles, mended, replayed, failed atomic.Uint64
+	catchingUp                                   atomic.Int64
 }
 
 // New makes a fan-out on the connection nc. It starts nothing.
@@ -137,6 +149,9 @@ func New(nc *nats.Conn, repair Repair, opts Options) *Fanout {
 	}
 	if opts.RepairAttempts <= 0 {
 		opts.RepairAttempts = d.RepairAttempts
+	}
+	if opts.RetryWait <= 0 {
+		opts.RetryWait = d.RetryWait
 	}
 	if opts.CheckEvery <= 0 {
 		opts.CheckEvery = d.CheckEvery
@@ -188,7 +203,8 @@ func (f *Fanout) Stop(ctx context.Context) error {
 }
 
 // Subscribe delivers the messages on subject to r, from now on, until the
-// subscription is ended. In a queue group each message goes to one member. The
+// subscription is ended. It is an error when the stream cannot be read, for then
+// nobody would know what is missing. In a queue group each message goes to one member. The
 // upstream interest is certain after the next Flush.
 func (f *Fanout) Subscribe(ctx context.Context, subject, queue, sid string, r Receiver) (*Subscription, error) {
 	s := &Subscription{Subject: subject, Queue: queue, SID: sid, receiver: r}
@@ -207,7 +223,7 @@ func (f *Fanout) join(ctx context.Context, s *Subscription) error {
 		return err
 	}
 	if created {
-		f.open(ctx, t)
+		f.open(t)
 	}
 	select {
 	case <-t.opened:
@@ -235,9 +251,13 @@ func (f *Fanout) SubscribeAfter(ctx context.Context, subject, sid string, r Rece
 	if err := f.join(ctx, s); err != nil {
 		return nil, err
 	}
-	if s.topic.at == nil {
+	switch at := s.topic.at; {
+	case at == nil: // nothing is stored there
 		s.topic.add(s)
 		return s, nil
+	case !at.whole:
+		f.leave(s.topic)
+		return nil, ErrNoPlace
 	}
 	s.began, s.placed = place, true
 	c := newCatchUp(s, place)
@@ -288,12 +308,13 @@ func (f *Fanout) Stats() Stats {
 	topics := len(f.topics)
 	f.mu.Unlock()
 	return Stats{
-		Topics:    topics,
-		Delivered: f.delivered.Load(),
-		Doubles:   f.doubles.Load(),
-		Mended:    f.mended.Load(),
-		Replayed:  f.replayed.Load(),
-		Failed:    f.failed.Load(),
+		Topics:     topics,
+		CatchingUp: int(f.catchingUp.Load()),
+		Delivered:  f.delivered.Load(),
+		Doubles:    f.doubles.Load(),
+		Mended:     f.mended.Load(),
+		Replayed:   f.replayed.Load(),
+		Failed:     f.failed.Load(),
 	}
 }
 

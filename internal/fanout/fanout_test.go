@@ -3,6 +3,7 @@ package fanout_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -162,18 +163,75 @@ func TestAHoleThatCannotBeMendedEndsTheSubscriptionWithAReason(t *testing.T) {
 	}
 }
 
-func TestWhatTheStreamNoLongerHasIsNotWaitedFor(t *testing.T) {
-	r := newRig(t, fanout.Options{})
+func TestWhatRetentionHasTakenIsTold(t *testing.T) {
+	t.Run("by the message that shows the hole", func(t *testing.T) {
+		r := newRig(t, fanout.Options{CheckEvery: never})
+		c := newCollector()
+		s := r.subscribe("status.c1.*", "", c)
+		r.store("c1", "engine", "1")
+		r.settle(s)
+		r.repair.fail(errors.New("the stream is away"))
+		r.without("status.c1.*", func() {
+			r.store("c1", "engine", "2")
+			r.store("c1", "engine", "3")
+		})
+		r.store("c1", "engine", "4")
+		r.store("c1", "engine", "5")
+		eventually(t, "an attempt at mending", func() bool { return r.repair.called() > 0 })
+		r.dropBelow(4)
+		r.repair.fail(nil)
+		if got := c.waitFor(t, 3); !slices.Equal(got, []uint64{1, 4, 5}) {
+			t.Fatalf("got %v", got)
+		}
+		if got := c.truncations(); !maps.Equal(got, map[uint64]string{4: "4"}) {
+			t.Fatalf("told %v", got)
+		}
+	})
+	t.Run("by the first one that is left", func(t *testing.T) {
+		r := newRig(t, fanout.Options{CheckEvery: never})
+		c := newCollector()
+		s := r.subscribe("status.c1.engine", "", c)
+		r.store("c1", "engine", "1")
+		r.settle(s)
+		r.repair.fail(errors.New("the stream is away"))
+		r.without("status.c1.engine", func() {
+			for i := range 4 {
+				r.store("c1", "engine", fmt.Sprint(i+2))
+			}
+		})
+		r.store("c1", "engine", "6")
+		eventually(t, "an attempt at mending", func() bool { return r.repair.called() > 0 })
+		r.dropBelow(4)
+		r.repair.fail(nil)
+		if got := c.waitFor(t, 4); !slices.Equal(got, []uint64{1, 4, 5, 6}) {
+			t.Fatalf("got %v", got)
+		}
+		if got := c.truncations(); !maps.Equal(got, map[uint64]string{4: "4"}) {
+			t.Fatalf("told %v", got)
+		}
+	})
+}
+
+func TestAReplicaThatLagsBehindIsAskedAgain(t *testing.T) {
+	r := newRig(t, fanout.Options{CheckEvery: never})
 	c := newCollector()
 	r.subscribe("status.c1.engine", "", c)
 	r.store("c1", "engine", "1")
 	c.waitFor(t, 1)
-	// A message that claims a predecessor which was never stored.
-	m := nats.NewMsg("status.c1.engine")
-	m.Header.Set("Nats-Sequence", "9")
-	m.Header.Set("Nats-Last-Sequence", "8")
-	r.replay(m)
-	if got := c.waitFor(t, 2); !slices.Equal(got, []uint64{1, 9}) {
+	// Live is ahead of what can be read.
+	ahead := func(seq, prev string) *nats.Msg {
+		m := nats.NewMsg("status.c1.engine")
+		m.Header.Set("Nats-Sequence", seq)
+		m.Header.Set("Nats-Last-Sequence", prev)
+		return m
+	}
+	r.replay(ahead("3", "2"))
+	eventually(t, "an attempt at mending", func() bool { return r.repair.called() > 0 })
+	r.without("status.c1.engine", func() {
+		r.store("c1", "engine", "2")
+		r.store("c1", "engine", "3")
+	})
+	if got := c.waitFor(t, 3); !slices.Equal(got, numbers(1, 3)) {
 		t.Fatalf("got %v", got)
 	}
 }

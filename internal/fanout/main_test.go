@@ -126,14 +126,6 @@ type stream struct {
 	asking, mostAsking int            // how many ask at a time
 }
 
-func (s *stream) After(ctx context.Context, subject string, after, upTo uint64, limit int) ([]fanout.Stored, bool, error) {
-	if err := s.call(); err != nil {
-		return nil, false, err
-	}
-	messages, more, err := s.reader.After(ctx, subject, after, upTo, limit)
-	return stored(messages), more, err
-}
-
 func (s *stream) LastSequences(ctx context.Context, subject string) (map[string]uint64, uint64, error) {
 	s.mu.Lock()
 	s.asked[subject]++
@@ -170,17 +162,26 @@ func (s *stream) Replay(subject string, place fanout.Place) fanout.Replay {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.replays++
+	return s.replay(subject, place, s.piece)
+}
+
+func (s *stream) Mend(subject string, place fanout.Place) fanout.Replay {
+	return s.replay(subject, place, history.MaxBatch)
+}
+
+func (s *stream) replay(subject string, place fanout.Place, piece int) fanout.Replay {
 	q := history.Query{Place: history.Place(place)}
 	q.Conversation, _ = status.ConversationOf(subject)
 	if _, category, err := status.ParseSubject(subject); err == nil {
 		q.Categories = []status.Category{category}
 	}
-	return &replay{s, s.reader.Replay(q)}
+	return &replay{s, piece, s.reader.Replay(q)}
 }
 
 // replay reads a piece at a time.
 type replay struct {
 	stream *stream
+	piece  int
 	*history.Replay
 }
 
@@ -191,7 +192,7 @@ func (r *replay) Next(ctx context.Context) (fanout.Piece, error) {
 	if err := r.stream.call(); err != nil {
 		return fanout.Piece{}, err
 	}
-	b, err := r.Replay.Next(ctx, r.stream.piece)
+	b, err := r.Replay.Next(ctx, r.piece)
 	if errors.Is(err, history.ErrAheadOfStream) {
 		err = fanout.ErrAheadOfStream
 	}

@@ -2,21 +2,17 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math"
 	"time"
 )
-
-// mendBatch is how many statuses one request for a gap may bring: a batch holds
-// the stream's lock while it is read.
-const mendBatch = 200
 
 // waiter is what waits while a topic is mended: a message, a gap, or somebody who
 // wants to know when it is its turn.
 type waiter struct {
 	message *Message
 	gap     *gap
-	do      func() // with order held
+	done    chan struct{} // to be closed
 }
 
 // gap is what is to be fetched before anything else of the topic passes.
@@ -26,15 +22,18 @@ type gap struct {
 	upTo    uint64 // what last has been read up to, 0: no more than that
 }
 
-// after is where the gap begins.
-func (g *gap) after(at *positions) (after uint64, open bool) {
-	after = math.MaxUint64
+// place is where to read from, and false when nothing is missing any more.
+func (g *gap) place(at *positions) (p Place, open bool) {
+	p = Place{After: at.after.Load(), Seen: map[string]uint64{}}
 	for subject, seq := range g.last {
-		if at.behind(subject, seq) {
-			after, open = min(after, at.passed(subject)), true
+		open = open || at.behind(subject, seq)
+	}
+	for subject, known := range at.bySubject {
+		if known.passed > p.After && (subject == g.subject || g.subject == at.subject) {
+			p.Seen[subject] = known.passed
 		}
 	}
-	return after, open
+	return p, open
 }
 
 // end is the last sequence of the gap.
@@ -45,14 +44,21 @@ func (g *gap) end() (end uint64) {
 	return end
 }
 
-// settle notes that nothing of the gap is left to be had.
-func (g *gap) settle(at *positions) {
+// settleLocked notes that nothing of the gap is left to be had. What retention has
+// taken is not handed over before somebody was told; order is held.
+func (t *topic) settleLocked(g *gap) {
 	for subject, seq := range g.last {
-		if at.behind(subject, seq) {
-			at.settle(subject, seq)
+		switch {
+		case !t.at.behind(subject, seq):
+		case t.truncated != 0:
+			t.at.pass(subject, seq)
+		default:
+			t.at.settle(subject, seq)
 		}
 	}
-	at.known(g.upTo)
+	if t.truncated == 0 {
+		t.at.known(g.upTo)
+	}
 }
 
 // mendLocked begins to mend, unless that is under way; order is held.
@@ -79,19 +85,16 @@ func (t *topic) mend() {
 			}
 			return
 		}
-		after, open := g.after(t.at)
 		t.order.Unlock()
 
-		if open {
-			if err := t.fill(g.subject, after, g.end()); err != nil {
-				t.fail(g, err)
-				return
-			}
+		if err := t.fill(g); err != nil {
+			t.fail(g, err)
+			return
 		}
 
 		t.order.Lock()
 		// What the stream no longer has cannot be had: go on behind it.
-		g.settle(t.at)
+		t.settleLocked(g)
 		t.order.Unlock()
 	}
 }
@@ -107,8 +110,8 @@ func (t *topic) nextGapLocked() *gap {
 		switch {
 		case w.gap != nil:
 			return w.gap
-		case w.do != nil:
-			w.do()
+		case w.done != nil:
+			close(w.done)
 		case t.passesLocked(w.message):
 			t.send(w.message)
 		}
@@ -123,35 +126,60 @@ func (t *topic) holeBefore(m *Message) *gap {
 	return &gap{subject: m.Subject, last: map[string]uint64{m.Subject: m.prev}}
 }
 
-// fill delivers the statuses of subject with after < sequence ≤ upTo.
-func (t *topic) fill(subject string, after, upTo uint64) error {
+// errBehind says that the stream's answer is older than what came from it: a replica
+// that lags behind has given it.
+var errBehind = errors.New("the stream's answer is older than what came live")
+
+// fill delivers what is missing in the gap.
+func (t *topic) fill(g *gap) error {
 	f := t.fanout
-	for attempt := 1; ; attempt++ {
-		ctx, cancel := context.WithTimeout(f.ctx, f.opts.RepairTimeout)
-		batch, more, err := f.repair.After(ctx, subject, after, upTo, mendBatch)
-		cancel()
-		switch {
-		case err == nil:
-			attempt = 0
-		case attempt >= f.opts.RepairAttempts || f.ctx.Err() != nil:
-			return err
-		default:
-			pause(f.ctx, time.Duration(attempt)*100*time.Millisecond)
-			continue
-		}
+	var reading Replay
+	for failures := 0; ; {
 		t.order.Lock()
-		for _, st := range batch {
-			if t.at.behind(st.Subject, st.Sequence) {
-				m := storedMessage(st, t.at.passed(st.Subject))
-				m.position = t.at.pass(st.Subject, st.Sequence)
-				t.send(m)
-				f.mended.Add(1)
-			}
-			after = st.Sequence
-		}
+		place, open := g.place(t.at)
 		t.order.Unlock()
-		if !more || len(batch) == 0 {
+		if !open {
 			return nil
+		}
+		if reading == nil {
+			reading = f.repair.Mend(g.subject, place)
+		}
+		ctx, cancel := context.WithTimeout(f.ctx, f.opts.RepairTimeout)
+		piece, err := reading.Next(ctx)
+		cancel()
+		if err == nil {
+			t.deliverMissing(piece, g.end())
+			if piece.UpTo >= g.end() {
+				return nil
+			}
+			failures = 0
+			if !piece.Done {
+				continue
+			}
+			err = errBehind
+		}
+		reading = nil
+		if failures++; failures >= f.opts.RepairAttempts || f.ctx.Err() != nil {
+			return err
+		}
+		pause(f.ctx, time.Duration(failures)*f.opts.RetryWait)
+	}
+}
+
+// deliverMissing delivers what was fetched and did not come, up to the end of the
+// gap: what is behind it comes by itself.
+func (t *topic) deliverMissing(piece Piece, end uint64) {
+	t.order.Lock()
+	defer t.order.Unlock()
+	if piece.Truncated != 0 {
+		t.truncated = piece.Truncated
+	}
+	for _, st := range piece.Statuses {
+		if st.Sequence <= end && t.at.behind(st.Subject, st.Sequence) {
+			m := storedMessage(st, t.at.passed(st.Subject))
+			t.advanceLocked(m)
+			t.send(m)
+			t.fanout.mended.Add(1)
 		}
 	}
 }
@@ -188,17 +216,17 @@ func (t *topic) giveUp(g *gap) []*Subscription {
 	t.order.Lock()
 	defer t.order.Unlock()
 	all := t.clear()
-	g.settle(t.at)
+	t.settleLocked(g)
 	for _, w := range t.waiting {
 		switch {
 		case w.gap != nil:
-			w.gap.settle(t.at)
-		case w.do != nil:
-			w.do()
+			t.settleLocked(w.gap)
+		case w.done != nil:
+			close(w.done)
 		case w.message.Sequence > 0:
 			t.at.settle(w.message.Subject, w.message.Sequence)
 		}
 	}
-	t.mending, t.waiting, t.lost = false, nil, false
+	t.mending, t.waiting, t.lost, t.truncated = false, nil, false, 0
 	return all
 }

@@ -98,16 +98,14 @@ func (m *Message) own() *Message {
 	return &c
 }
 
-// truncated returns the message for one receiver, telling it the first sequence
-// that could still be had of what came before.
-func (m *Message) truncated(first uint64) *Message {
-	c := m.own()
-	c.Header = maps.Clone(m.Header)
-	if c.Header == nil {
-		c.Header = nats.Header{}
+// tell adds to a message that nobody has yet that retention has taken something
+// before it: the first sequence that could be had.
+func (m *Message) tell(first uint64) {
+	m.Header = maps.Clone(m.Header)
+	if m.Header == nil {
+		m.Header = nats.Header{}
 	}
-	c.Header[status.HeaderTruncated] = number(first)
-	return c
+	m.Header[status.HeaderTruncated] = number(first)
 }
 
 func isLow(h nats.Header) bool {

@@ -11,9 +11,10 @@ type Place struct {
 
 // Place says how far s has been handed everything: of what was stored since it
 // began, or after the place that it began with, it has had what the place names,
-// and it may have had a little more. ok is false in a queue group, and while
-// positions are not known. It waits for nothing and may be called with any lock
-// held; places of one topic are shared by its subscriptions.
+// and it may have had a little more. ok is false in a queue group, for a subject of
+// more than one conversation, and for presence, which is not stored. It waits for
+// nothing and may be called with any lock held; places of one topic are shared by
+// its subscriptions.
 func (f *Fanout) Place(s *Subscription) (p Place, ok bool) {
 	if c := s.catchUp.Load(); c != nil {
 		return *c.place.Load(), true
@@ -26,7 +27,7 @@ func (f *Fanout) Began(s *Subscription) (p Place, ok bool) { return s.began, s.p
 
 // place is that of all who receive from the topic itself.
 func (t *topic) place() (p Place, ok bool) {
-	if t.at != nil && t.at.whole.Load() {
+	if t.at != nil && t.at.whole {
 		return t.at.current(), true
 	}
 	return Place{}, false

@@ -1,6 +1,11 @@
 package fanout
 
-import "sync/atomic"
+import (
+	"strings"
+	"sync/atomic"
+
+	"github.com/statuswire/statuswire/status"
+)
 
 // action is what the recovery rule wants done with a message.
 type action uint8
@@ -26,21 +31,25 @@ type position struct {
 // topic.order guards it, but for what is atomic.
 type positions struct {
 	bySubject map[string]*position
-	// whole is true when the stream was read as the topic began: then a subject
-	// without a position had nothing stored.
-	whole atomic.Bool
+	// whole is true when the topic is of one conversation. Then the stream is read
+	// when it begins, and a subject without a position had nothing stored. Of others
+	// the first message of each subject is taken as it is.
+	whole bool
 	// after is a sequence up to which everything on all subjects was handed over,
 	// also on those that have no position.
 	after atomic.Uint64
 
-	literal bool                         // the topic has one subject
+	subject string // the topic's
+	literal bool   // it has no wildcard
+
 	all     atomic.Pointer[[]*position]  // what bySubject holds
 	version atomic.Uint64                // changes when something was handed over
 	place   atomic.Pointer[versionPlace] // the newest that was asked for
 }
 
-func newPositions(literal bool) *positions {
-	p := &positions{bySubject: map[string]*position{}, literal: literal}
+func newPositions(subject string) *positions {
+	p := &positions{bySubject: map[string]*position{}, subject: subject, literal: !strings.ContainsAny(subject, "*>")}
+	_, p.whole = status.ConversationOf(subject)
 	p.all.Store(&[]*position{})
 	return p
 }
@@ -74,7 +83,7 @@ func (p *positions) passed(subject string) uint64 {
 func (p *positions) see(subject string, seq, prev uint64) action {
 	known := p.bySubject[subject]
 	switch {
-	case known == nil && !p.whole.Load():
+	case known == nil && !p.whole:
 		return deliver
 	case seq <= p.passed(subject):
 		return drop
@@ -88,7 +97,7 @@ func (p *positions) see(subject string, seq, prev uint64) action {
 // was not delivered.
 func (p *positions) behind(subject string, seq uint64) bool {
 	known := p.bySubject[subject]
-	return (known != nil || p.whole.Load()) && seq > p.passed(subject)
+	return (known != nil || p.whole) && seq > p.passed(subject)
 }
 
 // pass notes that the status with sequence seq passes; whoever delivers it calls

@@ -13,7 +13,7 @@ func TestRecoveryRule(t *testing.T) {
 		seq, prev uint64
 		want      action
 	}{
-		{"the first one when the stream could not be read", 0, false, 7, 3, deliver},
+		{"the first one of one of many conversations", 0, false, 7, 3, deliver},
 		{"the first one of a subject that had nothing stored", 0, true, 7, 0, deliver},
 		{"the second one of a subject that had nothing stored", 0, true, 7, 3, mend},
 		{"the next one", 7, true, 9, 7, deliver},
@@ -25,8 +25,8 @@ func TestRecoveryRule(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newPositions(false)
-			p.whole.Store(tt.whole)
+			p := newPositions("status.c.*")
+			p.whole = tt.whole
 			if tt.last > 0 {
 				p.settle("status.c.engine", tt.last)
 			}
@@ -38,7 +38,7 @@ func TestRecoveryRule(t *testing.T) {
 }
 
 func TestPositionsNeverGoBack(t *testing.T) {
-	p := newPositions(false)
+	p := newPositions("status.c.*")
 	p.settle("a", 5)
 	p.settle("a", 3)
 	if p.passed("a") != 5 || p.of("a").handed.Load() != 5 {
@@ -49,20 +49,20 @@ func TestPositionsNeverGoBack(t *testing.T) {
 func TestAPlaceClaimsOnlyWhatWasHandedOver(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		literal bool
+		subject string
 		do      func(p *positions)
 		want    Place
 	}{
-		{"nothing yet", false, func(*positions) {}, Place{}},
-		{"what was stored before", false, func(p *positions) { p.settle("a", 3); p.known(7) }, Place{After: 7}},
-		{"what passes is not handed over", false, func(p *positions) { p.known(7); p.pass("a", 9) }, Place{After: 7}},
-		{"what was handed over", false, func(p *positions) { p.known(7); p.pass("a", 9).hand(9); p.settle("b", 11) }, Place{After: 7, Seen: map[string]uint64{"a": 9, "b": 11}}},
-		{"all is known up to later", false, func(p *positions) { p.settle("a", 9); p.settle("b", 12); p.known(10) }, Place{After: 10, Seen: map[string]uint64{"b": 12}}},
-		{"one subject is all there is", true, func(p *positions) { p.known(7); p.pass("a", 9).hand(9) }, Place{After: 9}},
-		{"one subject, stale", true, func(p *positions) { p.known(12); p.settle("a", 9) }, Place{After: 12}},
+		{"nothing yet", "status.c.*", func(*positions) {}, Place{}},
+		{"what was stored before", "status.c.*", func(p *positions) { p.settle("a", 3); p.known(7) }, Place{After: 7}},
+		{"what passes is not handed over", "status.c.*", func(p *positions) { p.known(7); p.pass("a", 9) }, Place{After: 7}},
+		{"what was handed over", "status.c.*", func(p *positions) { p.known(7); p.pass("a", 9).hand(9); p.settle("b", 11) }, Place{After: 7, Seen: map[string]uint64{"a": 9, "b": 11}}},
+		{"all is known up to later", "status.c.*", func(p *positions) { p.settle("a", 9); p.settle("b", 12); p.known(10) }, Place{After: 10, Seen: map[string]uint64{"b": 12}}},
+		{"one subject is all there is", "a", func(p *positions) { p.known(7); p.pass("a", 9).hand(9) }, Place{After: 9}},
+		{"one subject, stale", "a", func(p *positions) { p.known(12); p.settle("a", 9) }, Place{After: 12}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := newPositions(c.literal)
+			p := newPositions(c.subject)
 			if before := p.current(); before.After != 0 || before.Seen != nil {
 				t.Fatalf("began with %v", before)
 			}
@@ -76,7 +76,7 @@ func TestAPlaceClaimsOnlyWhatWasHandedOver(t *testing.T) {
 }
 
 func TestAPlaceIsSharedUntilSomethingIsHandedOver(t *testing.T) {
-	p := newPositions(false)
+	p := newPositions("status.c.*")
 	p.settle("a", 9)
 	p.current()
 	if n := testing.AllocsPerRun(100, func() { p.current() }); n != 0 {

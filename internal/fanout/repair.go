@@ -9,15 +9,15 @@ import (
 
 // Repair reads the STATUS stream where the live flow is not enough.
 type Repair interface {
-	// After returns the statuses on subject, literal or wildcard, with
-	// after < sequence ≤ upTo, in order, at most limit of them, and whether
-	// there are more.
-	After(ctx context.Context, subject string, after, upTo uint64, limit int) (batch []Stored, more bool, err error)
 	// LastSequences returns the newest sequence of each literal subject that
 	// matches subject, and a sequence up to which that is all there is.
 	LastSequences(ctx context.Context, subject string) (last map[string]uint64, upTo uint64, err error)
-	// Replay reads what is stored on subject, literal or wildcard, after place.
+	// Replay reads what is stored after place on subject, a literal or all of a
+	// conversation.
 	Replay(subject string, place Place) Replay
+	// Mend is a Replay that is not to wait behind others: everybody who receives
+	// from a topic waits for it.
+	Mend(subject string, place Place) Replay
 }
 
 // Replay reads a part of the stream piece by piece. It is used by one goroutine.

@@ -15,13 +15,8 @@ const fewHeld = 16
 func (c *catchUp) run() {
 	defer c.cancel()
 	f := c.topic.fanout
-	if !c.topic.at.whole.Load() {
-		// Without positions nobody finds what is stored before the upstream
-		// interest is there and after the stream was read: so read it later.
-		ctx, cancel := context.WithTimeout(c.ctx, f.opts.ReplayTimeout)
-		_ = f.Flush(ctx) // if it fails, so will the reading
-		cancel()
-	}
+	f.catchingUp.Add(1)
+	defer f.catchingUp.Add(-1)
 	c.hold()
 	var replay Replay
 	for failures := 0; !c.ended.Load(); {
@@ -45,7 +40,7 @@ func (c *catchUp) run() {
 			c.give(gone.Error())
 			return
 		case failures < f.opts.RepairAttempts:
-			pause(c.ctx, time.Duration(failures)*100*time.Millisecond)
+			pause(c.ctx, time.Duration(failures)*f.opts.RetryWait)
 		case errors.Is(err, ErrAheadOfStream): // and no replica that lags behind
 			c.restart()
 			failures = 0
@@ -136,9 +131,6 @@ func (c *catchUp) handStored(statuses []Stored) {
 	c.noteLocked()
 	c.topic.fanout.replayed.Add(uint64(len(ms)))
 }
-
-// errBehind says that the stream does not have yet what came live.
-var errBehind = errors.New("the stream's answer is older than what came live")
 
 // next decides what is to be done after a piece, which may be the last one.
 func (c *catchUp) next(last bool) (done bool, err error) {

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
-	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -55,6 +55,9 @@ type topic struct {
 	mending bool
 	waiting []waiter // arrived while mending
 	lost    bool     // something did not come that later messages may not show
+	// truncated is not 0 when retention has taken something before it could be
+	// fetched: the first sequence that could be had, which the next message tells.
+	truncated uint64
 
 	check    checkState
 	dropping atomic.Bool // the NATS client had no room for its messages
@@ -73,8 +76,11 @@ func (f *Fanout) topic(key topicKey) (t *topic, created bool, err error) {
 		if key.queue != "" {
 			f.joinGroupLocked(t)
 		} else if status.CarriesStatuses(key.subject) {
-			t.at = newPositions(!strings.ContainsAny(key.subject, "*>"))
-			f.checks.enter(t)
+			t.at = newPositions(key.subject)
+			if t.at.whole {
+				t.mending = true // until it has begun
+				f.checks.enter(t)
+			}
 		}
 		t.shard = f.shardOf(t)
 		f.topics[key] = t
@@ -102,30 +108,49 @@ func (f *Fanout) leave(t *topic) {
 	}
 }
 
-// open makes the upstream subscription. The positions are read before it, so
-// that what is stored in between shows as a hole and not as known.
-func (f *Fanout) open(ctx context.Context, t *topic) {
+// open makes the upstream subscription, and reads how far the stream is when the
+// server knows of it: so nothing is lost in between, and a wildcard gets what comes in
+// the order of the stream. What comes until then waits. open does not depend on who
+// was first: others wait for it as well.
+func (f *Fanout) open(t *topic) {
 	defer close(t.opened)
-	if t.at != nil {
-		ctx, cancel := context.WithTimeout(ctx, f.opts.RepairTimeout)
-		last, upTo, err := f.repair.LastSequences(ctx, t.key.subject)
-		cancel()
-		if err != nil {
-			// Without positions the first message of a subject is taken as it
-			// is, until a check has found them: what was stored before is not
-			// looked for.
-			f.opts.Logger.Warn("no positions for a topic", "subject", t.key.subject, "error", err)
-			f.checks.soon(t)
-		}
-		t.order.Lock()
-		for subject, seq := range last {
-			t.at.settle(subject, seq)
-		}
-		t.at.known(upTo)
-		t.at.whole.Store(err == nil)
-		t.order.Unlock()
+	if t.openErr = f.listen(t); t.openErr != nil || t.at == nil || !t.at.whole {
+		return
 	}
-	t.openErr = f.listen(t)
+	ctx, cancel := context.WithTimeout(f.ctx, f.opts.RepairTimeout)
+	defer cancel()
+	for failures := 0; ; {
+		err := f.Flush(ctx)
+		if err == nil {
+			err = t.begin(ctx)
+		}
+		if err == nil {
+			return
+		}
+		// Without positions nobody would know what is missing.
+		if failures++; failures >= f.opts.RepairAttempts || ctx.Err() != nil {
+			t.openErr = fmt.Errorf("read the positions of %q: %w", t.key.subject, err)
+			return
+		}
+		pause(ctx, time.Duration(failures)*f.opts.RetryWait)
+	}
+}
+
+// begin takes what is stored as where the topic begins, and lets pass what has come.
+func (t *topic) begin(ctx context.Context) error {
+	last, upTo, err := t.fanout.repair.LastSequences(ctx, t.key.subject)
+	if err != nil {
+		return err
+	}
+	t.order.Lock()
+	t.settleLocked(&gap{last: last, upTo: upTo})
+	waiting := len(t.waiting) > 0 || t.lost
+	t.mending = waiting
+	t.order.Unlock()
+	if waiting {
+		t.fanout.begin(t.mend)
+	}
+	return nil
 }
 
 // listen makes the upstream subscription; its messages go to the topic's shard.
@@ -264,10 +289,19 @@ func (t *topic) passesLocked(m *Message) bool {
 	case mend:
 		t.mendLocked(waiter{message: m})
 	case deliver:
-		m.position = t.at.pass(m.Subject, m.Sequence)
+		t.advanceLocked(m)
 		return true
 	}
 	return false
+}
+
+// advanceLocked notes that m passes; order is held until it is delivered.
+func (t *topic) advanceLocked(m *Message) {
+	m.position = t.at.pass(m.Subject, m.Sequence)
+	if t.truncated != 0 {
+		m.tell(t.truncated)
+		t.truncated = 0
+	}
 }
 
 // send hands m to the members.

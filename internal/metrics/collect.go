@@ -91,7 +91,9 @@ func (f *figures) gateway(to emit, s GatewayStats) {
 func (f *figures) fanout(to emit, s FanoutStats) {
 	to.figure(f.topics, float64(s.Topics))
 	to.figure(f.doubles, float64(s.Doubles))
+	to.figure(f.catchingUp, float64(s.CatchingUp))
 	to.figure(f.mended, float64(s.Mended))
+	to.figure(f.replayed, float64(s.Replayed))
 	to.figure(f.unmended, float64(s.Failed))
 }
 

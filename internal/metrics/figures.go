@@ -4,7 +4,7 @@ package metrics
 type figures struct {
 	credentials, linksOpened, linksOpen, slowCloses, shed, queuedBytes, resumed figure
 
-	topics, doubles, mended, unmended figure
+	topics, catchingUp, doubles, mended, replayed, unmended figure
 
 	verdicts, foreign, calloutQueued figure
 
@@ -24,7 +24,7 @@ type figures struct {
 func (f *figures) all() []figure {
 	return []figure{
 		f.credentials, f.linksOpened, f.linksOpen, f.slowCloses, f.shed, f.queuedBytes, f.resumed,
-		f.topics, f.doubles, f.mended, f.unmended,
+		f.topics, f.catchingUp, f.doubles, f.mended, f.replayed, f.unmended,
 		f.verdicts, f.foreign, f.calloutQueued,
 		f.submissions, f.publishes, f.unanswered,
 		f.requests, f.requestDuration,
@@ -46,10 +46,12 @@ func newFigures() figures {
 		queuedBytes: gauge("statuswire_queued_bytes", "Bytes that wait for slow browsers now."),
 		resumed:     counter("statuswire_resumed_subscriptions_total", "Subscriptions that went on where an earlier connection of the browser was."),
 
-		topics:   gauge("statuswire_fanout_topics", "Upstream subscriptions now, one for each subject that a browser wants."),
-		doubles:  counter("statuswire_fanout_doubles_total", "Statuses dropped because they had been delivered before."),
-		mended:   counter("statuswire_fanout_mended_total", "Statuses fetched from the stream to mend a hole."),
-		unmended: counter("statuswire_fanout_holes_failed_total", "Holes that could not be mended; their subscriptions were ended."),
+		topics:     gauge("statuswire_fanout_topics", "Upstream subscriptions now, one for each subject that a browser wants."),
+		catchingUp: gauge("statuswire_fanout_catching_up", "Subscriptions now that are still sent what they missed while they were away."),
+		doubles:    counter("statuswire_fanout_doubles_total", "Statuses dropped because they had been delivered before."),
+		mended:     counter("statuswire_fanout_mended_total", "Statuses fetched from the stream to mend a hole."),
+		replayed:   counter("statuswire_fanout_replayed_total", "Statuses fetched from the stream for one subscription that had been away."),
+		unmended:   counter("statuswire_fanout_holes_failed_total", "Holes and replays that were given up; their subscriptions were ended."),
 
 		verdicts:      counter("statuswire_callout_verdicts_total", "Login decisions, by verdict: granted, or the cause of the denial.", "verdict"),
 		foreign:       counter("statuswire_callout_foreign_total", "Login requests of other servers in the cluster, passed over."),

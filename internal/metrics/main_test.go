@@ -23,7 +23,9 @@ func allSources() metrics.Sources {
 		Gateway: func() metrics.GatewayStats {
 			return metrics.GatewayStats{Credentials: 1, Links: 2, LinksKept: 3, SlowCloses: 4, Shed: 6, Sheltered: 5, Resumed: 48}
 		},
-		Fanout: func() metrics.FanoutStats { return metrics.FanoutStats{Topics: 6, Doubles: 7, Mended: 8, Failed: 9} },
+		Fanout: func() metrics.FanoutStats {
+			return metrics.FanoutStats{Topics: 6, CatchingUp: 43, Doubles: 7, Mended: 8, Replayed: 44, Failed: 9}
+		},
 		Callout: func() metrics.CalloutStats {
 			return metrics.CalloutStats{Granted: 10, Denied: map[string]uint64{"token": 11}, Foreign: 12, Queued: 13}
 		},

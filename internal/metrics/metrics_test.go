@@ -121,6 +121,7 @@ func TestEverySourceIsAskedAtEachScrape(t *testing.T) {
 		`statuswire_marks_forgotten_total 52`, `statuswire_marks_refused_total 53`, `statuswire_marks_written_total 54`,
 		`statuswire_marks_written_bytes_total 55`, `statuswire_marks_write_failures_total 56`,
 		`statuswire_fanout_topics 6`, `statuswire_fanout_doubles_total 7`, `statuswire_fanout_mended_total 8`,
+		`statuswire_fanout_catching_up 43`, `statuswire_fanout_replayed_total 44`,
 		`statuswire_fanout_holes_failed_total 9`,
 		`statuswire_callout_verdicts_total{verdict="granted"} 10`, `statuswire_callout_verdicts_total{verdict="token"} 11`,
 		`statuswire_callout_foreign_total 12`, `statuswire_callout_queued 13`,

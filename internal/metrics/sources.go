@@ -31,10 +31,13 @@ type GatewayStats struct {
 
 // FanoutStats are those of fanout.Stats that nobody pushes.
 type FanoutStats struct {
-	Topics  int    // upstream subscriptions now
-	Doubles uint64 // statuses dropped because they came before
-	Mended  uint64 // statuses fetched to mend a hole
-	Failed  uint64 // holes that could not be mended
+	Topics   int    // upstream subscriptions now
+	Doubles  uint64 // statuses dropped because they came before
+	Mended   uint64 // statuses fetched to mend a hole
+	Replayed uint64 // statuses fetched for one subscription
+	Failed   uint64 // holes and replays that were given up
+
+	CatchingUp int // subscriptions that are still sent what they missed
 }
 
 // CalloutStats are those of authcallout.Stats.

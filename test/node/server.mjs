@@ -5,7 +5,7 @@ import { createHmac, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { jetstream } from "@nats-io/jetstream";
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
 import { noteSecret } from "./ledger.mjs";
 
@@ -51,15 +51,39 @@ export async function signToken(claims) {
 
 export const inSeconds = (seconds) => Math.floor(Date.now() / 1000) + seconds;
 
-/** A backend service: it connects over TCP with its nkey and publishes. */
+/** Connects over TCP with a key of the data folder. */
+async function connectAs(name) {
+  const seed = (await readFile(join(data, "keys", `${name}.nk`), "utf8")).trim();
+  return connect({ servers: nats, authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) });
+}
+
+/** A backend service: it connects with its nkey and publishes. */
 export async function startService() {
-  const seed = (await readFile(join(data, "keys", "service.nk"), "utf8")).trim();
-  const nc = await connect({ servers: nats, authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) });
+  const nc = await connectAs("service");
   const js = jetstream(nc);
   return {
     /** Publishes and answers the stream's acknowledgement. */
     publish: (conversation, category, text, more = {}) =>
       js.publish(`status.${conversation}.${category}`, JSON.stringify({ text, ...more })),
+    close: () => nc.close(),
+  };
+}
+
+/** An operator who may do what no shipped configuration allows: change the stream. */
+export async function startStreamOperator() {
+  const nc = await connectAs("operator");
+  const { streams } = await jetstreamManager(nc);
+  return {
+    /** The stream stores what do publishes, acknowledges it, and sends it to nobody. */
+    async withoutRepublish(publish) {
+      const { config } = await streams.info("STATUS");
+      await streams.update("STATUS", { ...config, republish: undefined });
+      try {
+        await publish();
+      } finally {
+        await streams.update("STATUS", config);
+      }
+    },
     close: () => nc.close(),
   };
 }
