@@ -11,6 +11,7 @@ STAMP := .tools/stamp
 
 NATS_CLI_VERSION    := v0.5.0
 STATICCHECK_VERSION := v0.8.2
+CENTRIFUGO_VERSION  := v6.9.1
 
 GO_FILES  := $(shell git ls-files '*.go' 2>/dev/null) go.mod go.sum nats.conf statuswire.conf
 WEB_FILES := $(shell git ls-files web/src web/public 2>/dev/null) web/index.html web/vite.config.js web/tsconfig.json
@@ -20,7 +21,7 @@ FUZZTIME  ?= 30s
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## the edge with its page and a demo conversation, all embedded
@@ -73,6 +74,10 @@ test-chaos: build node-deps ## cut sockets, killed servers, retried publishes: 5
 bench: build ## CPU per delivery beside write(2) and nats-server: about 10 minutes
 	go run ./bench/cmd/deliver -statuswire $(BIN)
 
+.PHONY: bench-reconnect
+bench-reconnect: build $(TOOLS)/centrifugo ## 2,000 browsers come back at once, beside Centrifugo: about 6 minutes
+	go run ./bench/cmd/reconnect -statuswire $(BIN) -centrifugo $(TOOLS)/centrifugo
+
 .PHONY: fuzz
 fuzz: ## fuzz every parser of untrusted bytes, FUZZTIME=30s each
 	@set -e; for pkg in $$(go list ./...); do \
@@ -114,6 +119,10 @@ $(TOOLS)/nats:
 
 $(TOOLS)/staticcheck:
 	GOBIN=$(TOOLS) go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+
+# To compare with, nothing of it is in the program: some minutes to build.
+$(TOOLS)/centrifugo:
+	GOBIN=$(TOOLS) go install github.com/centrifugal/centrifugo/v6@$(CENTRIFUGO_VERSION)
 
 .PHONY: clean
 clean: ## what was built; not the data

@@ -165,8 +165,8 @@ func (m *member) take(buf []byte) error {
 	return m.stream.feed(buf[:n], m)
 }
 
-func (m *member) message(payload []byte) error {
-	sent, number, err := parseStatus(payload)
+func (m *member) message(_, body []byte) error {
+	sent, number, err := parseStatus(body)
 	if err != nil {
 		return err
 	}
@@ -186,16 +186,9 @@ func (m *member) ping() error { return m.send(2, []byte("PONG\r\n")) }
 
 func (m *member) pong() { m.ponged = true }
 
-// send writes one masked frame; with a mask of zeroes the bytes stay as they are.
+// send writes one frame.
 func (m *member) send(op byte, payload []byte) error {
-	b := []byte{0x80 | op}
-	if len(payload) < 126 {
-		b = append(b, 0x80|byte(len(payload)))
-	} else {
-		b = append(b, 0x80|126, byte(len(payload)>>8), byte(len(payload)))
-	}
-	b = append(b, 0, 0, 0, 0)
-	b = append(b, payload...)
+	b := appendMasked(nil, op, payload)
 	n, err := unix.Write(m.fd, b)
 	if err == nil && n < len(b) {
 		err = fmt.Errorf("the server takes only %d of %d bytes", n, len(b))

@@ -7,6 +7,15 @@ import (
 	"time"
 )
 
+// Names of the servers, in the order of the report.
+const (
+	Floor      = "floor"
+	RawNATS    = "nats"
+	Statuswire = "statuswire"
+	Before     = "before" // another binary of Statuswire
+	Centrifugo = "centrifugo"
+)
+
 // Row is one kind of traffic.
 type Row struct {
 	Name     string

@@ -17,5 +17,8 @@ func Replay(context.Context, ReplayOptions) (ReplayReport, error) {
 	return ReplayReport{}, errLinuxOnly
 }
 
+// RunStorm is for Linux only.
+func RunStorm(context.Context, StormOptions) (StormReport, error) { return StormReport{}, errLinuxOnly }
+
 // Serve is for Linux only.
 func Serve([]string) error { return errLinuxOnly }

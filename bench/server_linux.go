@@ -12,14 +12,6 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Names of the servers, in the order of the report.
-const (
-	Floor      = "floor"
-	RawNATS    = "nats"
-	Statuswire = "statuswire"
-	Before     = "before" // another binary of Statuswire
-)
-
 // server is one that is measured.
 type server interface {
 	process() *process

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,39 +44,54 @@ const maxUnacknowledged = 4096
 const crowdedConfig = "limits { connections_per_address: 1000000, connections_per_user: 100000, upgrades: 1000000 }\n"
 
 func startStatuswire(ctx context.Context, opts Options, binary, dir string) (_ *statuswireServer, err error) {
-	config := filepath.Join(dir, "statuswire.conf")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	s := &statuswireServer{dir: dir, binary: binary, subjects: opts.Row.Subjects}
+	if err := s.configure(crowdedConfig); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(config, []byte(crowdedConfig), 0o600); err != nil {
+	if err = s.launch(opts.Log); err != nil {
 		return nil, err
 	}
-	p, err := start(opts.Log, binary, "serve", "--config", config, "--data", dir, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
+	if err = s.makeConversations(ctx, opts.Row); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// configure makes the data folder, with the settings in it.
+func (s *statuswireServer) configure(settings string) error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(s.configFile(), []byte(settings), 0o600)
+}
+
+func (s *statuswireServer) configFile() string { return filepath.Join(s.dir, "statuswire.conf") }
+
+// launch starts the binary on the data folder and connects the service.
+func (s *statuswireServer) launch(log io.Writer) (err error) {
+	s.child, err = start(log, s.binary, "serve", "--config", s.configFile(), "--data", s.dir, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &statuswireServer{child: p, dir: dir, binary: binary, subjects: opts.Row.Subjects}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
 	for line := ""; line != "ready"; {
-		if line, err = p.line(); err != nil {
-			return nil, err
+		if line, err = s.child.line(); err != nil {
+			return err
 		}
 	}
-	text, err := os.ReadFile(filepath.Join(dir, app.EndpointsFile))
+	text, err := os.ReadFile(filepath.Join(s.dir, app.EndpointsFile))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err = json.Unmarshal(text, &s.endpoints); err != nil {
-		return nil, err
+		return err
 	}
-	if err = s.makeConversations(ctx, opts.Row); err != nil {
-		return nil, err
-	}
-	return s, s.connect()
+	return s.connect()
 }
 
 // makeConversations makes one for each subject; its sockets' users are members.
@@ -129,23 +145,36 @@ func (s *statuswireServer) connect() error {
 func (s *statuswireServer) process() *process { return s.child }
 
 func (s *statuswireServer) open(ctx context.Context, row Row, begun time.Time) (*crowd, error) {
-	secret, err := keys.ReadTokenSecret(s.dir)
+	var users []string
+	for i := 0; i < row.Sockets; i += maxPerUser {
+		users = append(users, userOf(i))
+	}
+	tokens, err := s.tokens(users)
 	if err != nil {
 		return nil, err
-	}
-	tokens := map[string]string{}
-	for i := range row.Sockets {
-		user := userOf(i)
-		if tokens[user] != "" {
-			continue
-		}
-		if tokens[user], err = identity.Issue(secret, status.UserID(user), 24*time.Hour, time.Now()); err != nil {
-			return nil, err
-		}
 	}
 	return openCrowd(ctx, strings.TrimPrefix(s.endpoints.WS, "ws://"), row, begun, func(i int) []byte {
 		return hello(fmt.Sprintf(`"auth_token":%q`, tokens[userOf(i)]), row, i)
 	})
+}
+
+// tokens makes one for each of the users.
+func (s *statuswireServer) tokens(users []string) (map[string]string, error) {
+	secret, err := keys.ReadTokenSecret(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	return tokensOf(secret, users)
+}
+
+func tokensOf(secret []byte, users []string) (_ map[string]string, err error) {
+	all := map[string]string{}
+	for _, user := range users {
+		if all[user], err = identity.Issue(secret, status.UserID(user), 24*time.Hour, time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 func (s *statuswireServer) publish(number int, payload []byte) error {

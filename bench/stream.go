@@ -8,9 +8,12 @@ import (
 )
 
 // stream cuts what a server sends on one socket into operations of the NATS
-// protocol: WebSocket frames that are not masked (RFC 6455, section 5.2), whole
-// operations in each.
-type stream struct {
+// protocol: whole operations in each frame.
+type stream struct{ frames frames }
+
+// frames cuts what a server sends on one socket into WebSocket frames that are not
+// masked (RFC 6455, section 5.2).
+type frames struct {
 	rest []byte // the beginning of a frame that is not whole yet
 }
 
@@ -22,7 +25,8 @@ const (
 
 // events are called for what is in the frames.
 type events interface {
-	message(payload []byte) error
+	// message takes the line, MSG or HMSG, and what follows it: headers and payload.
+	message(line, body []byte) error
 	framePing(body []byte) error
 	ping() error
 	pong()
@@ -30,27 +34,31 @@ type events interface {
 
 // feed takes bytes as they come.
 func (s *stream) feed(b []byte, to events) error {
-	if len(s.rest) > 0 {
-		s.rest = append(s.rest, b...)
-		b = s.rest
+	return s.frames.feed(b, func(op byte, body []byte) error {
+		switch op {
+		case opEnd:
+			return fmt.Errorf("the server closed the socket: %q", body)
+		case opPing:
+			return to.framePing(body)
+		}
+		return operations(body, to)
+	})
+}
+
+// feed takes bytes as they come and hands on each whole frame.
+func (f *frames) feed(b []byte, to func(op byte, body []byte) error) error {
+	if len(f.rest) > 0 {
+		f.rest = append(f.rest, b...)
+		b = f.rest
 	}
 	for {
 		op, body, size := frame(b)
 		if size == 0 {
-			s.rest = append(s.rest[:0], b...)
+			f.rest = append(f.rest[:0], b...)
 			return nil
 		}
 		b = b[size:]
-		var err error
-		switch op {
-		case opEnd:
-			err = fmt.Errorf("the server closed the socket: %q", body)
-		case opPing:
-			err = to.framePing(body)
-		default:
-			err = operations(body, to)
-		}
-		if err != nil {
+		if err := to(op, body); err != nil {
 			return err
 		}
 	}
@@ -82,6 +90,19 @@ func frame(b []byte) (op byte, body []byte, size int) {
 	return b[0] & 15, b[start : start+length], start + length
 }
 
+// appendMasked appends a browser's frame of less than 64 KiB. With a mask of zeroes
+// the bytes stay as they are.
+func appendMasked(dst []byte, op byte, payload []byte) []byte {
+	dst = append(dst, 0x80|op)
+	if len(payload) < 126 {
+		dst = append(dst, 0x80|byte(len(payload)))
+	} else {
+		dst = append(dst, 0x80|126, byte(len(payload)>>8), byte(len(payload)))
+	}
+	dst = append(dst, 0, 0, 0, 0)
+	return append(dst, payload...)
+}
+
 var (
 	lineEnd   = []byte("\r\n")
 	errorLine = []byte("-ERR")
@@ -103,7 +124,7 @@ func operations(b []byte, to events) error {
 				err = errors.New("half a message in a frame")
 			}
 			if err == nil {
-				err = to.message(b[:size])
+				err = to.message(line, b[:size])
 				b = b[size+len(lineEnd):]
 			}
 		case bytes.HasPrefix(line, []byte("PING")):

@@ -18,7 +18,7 @@ type heard struct {
 	failMessage error
 }
 
-func (h *heard) message(b []byte) error {
+func (h *heard) message(_, b []byte) error {
 	sent, number, err := parseStatus(b)
 	h.sent = sent
 	h.numbers = append(h.numbers, number)
