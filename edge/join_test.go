@@ -70,6 +70,17 @@ func TestJoinOfAConversationWithoutStatuses(t *testing.T) {
 	}
 }
 
+// A browser that joins before the first status asks the history from there on, and
+// must not be told then that others' statuses, long gone, were its own.
+func TestJoinOfAConversationWithoutStatusesIsTrueUpToTheStreamsLast(t *testing.T) {
+	r := start(t, setup{})
+	last := r.fill(t, 3, `{"text":"another's"}`)
+	w, refusal, _ := ask(t, r.operator, "edge.c2.join")
+	if refusal != nil || w.Snapshot.UpToSequence != last || len(w.Snapshot.Statuses) != 0 {
+		t.Errorf("snapshot %+v up to the stream's last, %d; %v", w.Snapshot, last, refusal)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	r := start(t, setup{})
 	for _, c := range []struct {
