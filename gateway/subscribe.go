@@ -166,6 +166,7 @@ func (s *socket) keep(sub *localSub) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.grant.CanSubscribe(sub.subject, sub.queue) {
+		s.markLocked(sub.subject)
 		return false
 	}
 	if sub.over {

@@ -19,11 +19,14 @@ type Holder struct {
 	closed bool
 	held   map[string]spot // of its subscriptions
 	left   map[string]spot // taken over, and not subscribed to yet
+	taken  map[string]spot // of the subscription that is being made
 }
 
 // Take is for a new subscription of the subject: it returns from where it goes on.
 // ok is false when nothing is known, and once as many subscriptions have gone on as
-// there were before.
+// there were before. Until Set or Leave says what became of the subscription, the
+// mark stays for a next connection: making one takes time, and its browser may be
+// back before it is made.
 func (h *Holder) Take(subject string) (p Place, ok bool) {
 	h.store.mu.Lock()
 	defer h.store.mu.Unlock()
@@ -40,6 +43,8 @@ func (h *Holder) Take(subject string) (p Place, ok bool) {
 		rest.Subscriptions--
 		h.store.putLocked(h.left, subject, rest)
 	}
+	sp.Subscriptions = 1
+	h.store.putLocked(h.taken, subject, sp)
 	return sp.Place, true
 }
 
@@ -54,10 +59,14 @@ func (h *Holder) Set(marks map[string]Mark) {
 	}
 	for subject, m := range marks {
 		before, known := h.held[subject]
+		_, taken := h.taken[subject]
+		if m.Subscriptions == 0 || m.Subscriptions > before.Subscriptions {
+			s.deleteLocked(h.taken, subject) // it is made, or will not be
+		}
 		switch {
 		case m.Subscriptions == 0:
-			_, taken := h.left[subject]
-			if !known && !taken {
+			_, left := h.left[subject]
+			if !known && !left && !taken {
 				continue
 			}
 			s.deleteLocked(h.held, subject)
@@ -88,6 +97,7 @@ func (h *Holder) Leave(subject string, p Place) {
 	if h.closed {
 		return
 	}
+	s.deleteLocked(h.taken, subject)
 	sp := spot{Mark{p, 1}, time.Now().Add(s.opts.Keep)}
 	if have, ok := h.left[subject]; ok {
 		sp.Place = Lower(sp.Place, have.Place)
@@ -129,6 +139,7 @@ func (h *Holder) Close() {
 	}
 	s.clearLocked(h.held)
 	s.clearLocked(h.left)
+	s.clearLocked(h.taken)
 	e.holders = slices.DeleteFunc(slices.Clone(e.holders), func(other *Holder) bool { return other == h })
 	e.dirty = true
 	s.settleLocked(e, now)
@@ -138,19 +149,27 @@ func (h *Holder) Close() {
 // allLocked is what a next connection would need of this one.
 func (h *Holder) allLocked(now time.Time) map[string]spot {
 	until := now.Add(h.store.opts.Keep)
-	all := make(map[string]spot, len(h.held)+len(h.left))
-	for subject, sp := range h.left {
-		if sp.until.After(now) {
-			all[subject] = sp
+	all := make(map[string]spot, len(h.held)+len(h.left)+len(h.taken))
+	add := func(subject string, sp spot) {
+		if have, ok := all[subject]; ok {
+			sp.Place = Lower(sp.Place, have.Place)
+			sp.Subscriptions += have.Subscriptions
+			if have.until.After(sp.until) {
+				sp.until = have.until
+			}
+		}
+		all[subject] = sp
+	}
+	for _, spots := range []map[string]spot{h.left, h.taken} {
+		for subject, sp := range spots {
+			if sp.until.After(now) {
+				add(subject, sp)
+			}
 		}
 	}
 	for subject, sp := range h.held {
 		sp.until = until
-		if rest, ok := all[subject]; ok {
-			sp.Place = Lower(sp.Place, rest.Place)
-			sp.Subscriptions += rest.Subscriptions
-		}
-		all[subject] = sp
+		add(subject, sp)
 	}
 	return all
 }

@@ -123,7 +123,7 @@ func (s *Store) Open(key Key) *Holder {
 	if e == nil {
 		e = s.addLocked(key)
 	}
-	h := &Holder{store: s, entry: e, held: map[string]spot{}, left: map[string]spot{}}
+	h := &Holder{store: s, entry: e, held: map[string]spot{}, left: map[string]spot{}, taken: map[string]spot{}}
 	older := e.holders
 	for _, other := range older {
 		s.mergeLocked(h.left, other.allLocked(now))

@@ -53,6 +53,7 @@ func TestTheNextConnectionGoesOnWhereTheLastOneWas(t *testing.T) {
 	if p, ok := next.Take("status.c2.*"); !ok || p.After != 3 || p.Seen["status.c2.tool"] != 8 {
 		t.Fatalf("the wildcard goes on from %v (%v)", p, ok)
 	}
+	next.Set(map[string]mark.Mark{"status.c2.*": {}})
 	// What this one took and what it did not subscribe to yet: nothing is lost.
 	set(next, engineOf(1), 9)
 	next.Close()
@@ -73,6 +74,37 @@ func TestAsManySubscriptionsGoOnAsThereWere(t *testing.T) {
 	next.Close() // cut before the second one was back
 	third := open(t, s, key("alice", "1"))
 	wantTaken(t, third, engineOf(1), 5, 5, 0)
+}
+
+// Seen under load: the browser was cut while its SUB waited, came back, and the
+// statuses of that one subscription began from now.
+func TestAMarkIsThereWhileASubscriptionIsBeingMade(t *testing.T) {
+	s := newStore(t, mark.Options{})
+	h := open(t, s, key("alice", "1"))
+	setN(h, engineOf(1), 5, 2)
+	h.Close()
+	for _, c := range []struct {
+		name   string
+		become func(*mark.Holder)
+		want   []uint64
+	}{
+		{"and the next connection comes meanwhile", func(*mark.Holder) {}, []uint64{5, 5, 0}},
+		{"and its connection ends meanwhile", func(h *mark.Holder) { h.Close() }, []uint64{5, 5, 0}},
+		{"and is made", func(h *mark.Holder) { set(h, engineOf(1), 5) }, []uint64{5, 5, 0}},
+		{"and ends at once", func(h *mark.Holder) { h.Leave(engineOf(1), mark.Place{After: 5}) }, []uint64{5, 5, 0}},
+		{"and is refused", func(h *mark.Holder) { h.Set(map[string]mark.Mark{engineOf(1): {}}) }, []uint64{0}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			making := open(t, s, key("alice", "1"))
+			wantTaken(t, making, engineOf(1), 5)
+			c.become(making)
+			next := open(t, s, key("alice", "1"))
+			making.Close()
+			wantTaken(t, next, engineOf(1), c.want...)
+			setN(next, engineOf(1), 5, 2)
+			next.Close()
+		})
+	}
 }
 
 func TestAMarkIsKeptForTwoMinutes(t *testing.T) {
