@@ -89,8 +89,8 @@ func TestABrowserThatStopsReadingLeavesItsHistoryInTheStream(t *testing.T) {
 	publisher, err := broadcaster.NewPublisher(connectAs(t, a.Endpoints().NATS, service), broadcaster.PublisherOptions{})
 	must(err)
 	text := strings.Repeat("x", 60<<10)
-	for range 150 {
-		_, err := publisher.Publish(t.Context(), app.DemoConversation, status.Message{Category: "workflow", Text: text})
+	for range 150 { // urgent, which no status of the demo's own is
+		_, err := publisher.Publish(t.Context(), app.DemoConversation, status.Message{Category: "workflow", Text: text, Priority: status.PriorityUrgent})
 		must(err)
 	}
 
@@ -106,7 +106,7 @@ func TestABrowserThatStopsReadingLeavesItsHistoryInTheStream(t *testing.T) {
 	must(err)
 	must(browser.Flush())
 	v.mu.Lock()
-	must(browser.PublishRequest(status.EdgeSubject(app.DemoConversation, status.EdgeHistory), inbox, []byte(`{"categories":["workflow"],"limit":10000}`)))
+	must(browser.PublishRequest(status.EdgeSubject(app.DemoConversation, status.EdgeHistory), inbox, []byte(`{"categories":["workflow"],"min_priority":"urgent","limit":10000}`)))
 
 	most, begun := 0.0, time.Now()
 	var since time.Time // when the queue began to stand
