@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/nats-io/jwt/v2"
-	"github.com/nats-io/nats.go"
 
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/limit"
@@ -775,4 +774,3 @@ func TestRefusalsOfStreamsLeaveOneRecordEach(t *testing.T) {
 	}
 }
 
-var _ = nats.Header{}
