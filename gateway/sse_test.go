@@ -773,4 +773,3 @@ func TestRefusalsOfStreamsLeaveOneRecordEach(t *testing.T) {
 		t.Errorf("the log has the token: %s", r.log)
 	}
 }
-
