@@ -16,6 +16,7 @@ import (
 
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/session"
 )
 
 // tabName is a unique id, as a page makes one for each tab.
@@ -228,6 +229,9 @@ func TestAnEndedSubscriptionIsForgotten(t *testing.T) {
 			b.expect("PONG")
 			r.storeAll("engine", "2")
 			b.expectTexts("1", "2")
+			eventually(r.t, "it has ended behind the last one", func() bool {
+				return len(r.gateway.Sessions(session.Filter{})[0].Subscriptions) == 0
+			})
 		}},
 		{"by the loss of access", func(r *rig, b *browser) {
 			r.members.set("c1", "alice", false)
