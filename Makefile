@@ -52,7 +52,7 @@ lint: $(TOOLS)/staticcheck $(STAMP)/web $(STAMP)/client ## gofmt, go vet, static
 
 .PHONY: test-go
 test-go: ## unit tests with the race detector; needs Go alone
-	go test -race -timeout 10m ./...
+	go test -race -timeout 20m ./...
 
 .PHONY: test-web
 test-web: $(STAMP)/web ## the page's own tests
@@ -64,7 +64,7 @@ test-client: $(STAMP)/client ## the npm package's own tests: its rules and its s
 
 .PHONY: test-e2e
 test-e2e: build node-deps chromium $(TOOLS)/nats ## the built binary with real clients, Chromium and the nats CLI
-	STATUSWIRE_BIN=$(CURDIR)/$(BIN) NATS_CLI=$(TOOLS)/nats go test -tags $(E2E_TAG) -count=1 -timeout 10m ./test/...
+	STATUSWIRE_BIN=$(CURDIR)/$(BIN) NATS_CLI=$(TOOLS)/nats go test -tags $(E2E_TAG) -count=1 -timeout 25m ./test/...
 
 .PHONY: test-chaos
 test-chaos: build node-deps ## cut sockets, killed servers, retried publishes: 5 minutes of them; a short form is in test-e2e
