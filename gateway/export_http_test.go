@@ -3,6 +3,9 @@ package gateway
 import (
 	"encoding/json"
 	"net/http"
+	"time"
+
+	"github.com/statuswire/statuswire/internal/fanout"
 )
 
 // ParseEventsQuery reads the query of a request for events.
@@ -23,3 +26,29 @@ func HistoryQuery(r *http.Request) ([]byte, error) {
 	}
 	return json.Marshal(q)
 }
+
+// EventPlaces remembers how far streams of events were.
+type EventPlaces struct{ places *eventPlaces }
+
+func NewEventPlaces() EventPlaces { return EventPlaces{newEventPlaces()} }
+
+// Sent is one event of a stream.
+type Sent struct {
+	Subject  string
+	Sequence uint64
+}
+
+// Leave notes a stream that had everything up to after, and then sent what it did.
+func (p EventPlaces) Leave(now time.Time, subject string, after uint64, sent ...Sent) {
+	var events sentEvents
+	for _, s := range sent {
+		events.see(&fanout.Message{Subject: s.Subject, Sequence: s.Sequence})
+	}
+	p.places.leave(now, subject, after, &events)
+}
+
+// From is where somebody begins who has the event with the id.
+func (p EventPlaces) From(subject string, id uint64) fanout.Place { return p.places.from(subject, id) }
+
+// Len is how many streams are remembered.
+func (p EventPlaces) Len() int { return p.places.byAge.Len() }

@@ -91,6 +91,7 @@ type Gateway struct {
 	changes *limit.Changes // subscription changes of each user
 
 	relay    *relay
+	places   *eventPlaces
 	reviews  *reviews
 	receipts *receipts
 
@@ -148,6 +149,7 @@ func New(deps Deps, opts Options) (*Gateway, error) {
 		return nil, err
 	}
 	g.info = linesFrame(natsproto.AppendInfo(nil, info))
+	g.places = newEventPlaces()
 	g.relay = newRelay(deps.Requests, g.opts.RequestTimeout)
 	g.reviews = newReviews(g)
 	g.receipts = newReceipts(g.opts.ReceiptInterval)

@@ -6,10 +6,8 @@ import (
 	"strconv"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/micro"
 
 	"github.com/statuswire/statuswire/internal/metrics"
-	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -53,17 +51,12 @@ func (h *history) open(s *stream) error {
 		s.note(subject, r)
 		return end(closeRefused(r))
 	}
-	g, _ := s.held()
 	ask, err := json.Marshal(h.query)
 	if err != nil {
 		return end(closePassing(reasonUnavailable))
 	}
-	if g.MaxPayloadBytes >= 0 && len(ask) > g.MaxPayloadBytes {
-		return end(closeError(status.ErrBadRequest.Withf("the request has %d bytes, at most %d are allowed", len(ask), g.MaxPayloadBytes)))
-	}
-	if err := s.gateway.relay.forward(&s.socket, status.AskedBy(subject, g.User), ask, h); err != nil {
-		s.gateway.opts.Logger.Error("cannot forward a request", "subject", subject, "error", err)
-		return end(closePassing(reasonUnavailable))
+	if err := s.ask(subject, ask, h); err != nil {
+		return err
 	}
 	select {
 	case <-h.begun:
@@ -85,14 +78,10 @@ func (h *history) open(s *stream) error {
 // of it.
 func (h *history) admit(subject string) refusal {
 	s := h.stream
-	g, _ := s.held()
-	r := decidePub(g, subject, func(g *session.Grant) (*session.Grant, refusal) {
-		return s.join(subject, g, func() refusal { return refusal{} })
-	})
-	if r.is() {
-		return r.inWords()
+	if r := s.mayAsk(subject); r.is() {
+		return r
 	}
-	g, _ = s.held()
+	g, _ := s.held()
 	notGranted := refusal{why: metrics.RefusalPermission}.inWords()
 	if len(h.query.Categories) == 0 && !g.CanSubscribe(status.ConversationSubjects(s.conversation), "") {
 		// A login decision of somebody's own may grant single categories.
@@ -143,26 +132,25 @@ func (h *history) part(header nats.Header, data []byte) {
 	if g := s.out.filter.Load(); g != nil && !g.CanReceive(subject, "") {
 		return
 	}
+	if !json.Valid(data) { // the broadcaster stores none; somebody wrote past it
+		s.gateway.opts.Logger.Error("a stored status is not JSON", "subject", subject)
+		return
+	}
 	h.count++
 	s.out.frame(historyLine(header.Get(status.HeaderSequence), subject, header.Get(status.HeaderTimeStamp), data))
 }
 
 // last implements answered.
 func (h *history) last(header nats.Header, data []byte) {
-	if header.Get(headerStatus) == noResponders {
+	refused := edgeRefusal(header, data)
+	switch {
+	case header.Get(headerStatus) == noResponders:
 		h.unanswered()
-		return
+	case refused != nil:
+		h.end(closeError(refused))
+	default:
+		h.end(closeAnswered(historyEnd(h.count, header)))
 	}
-	if header.Get(micro.ErrorHeader) != "" {
-		var refused struct{ Error *status.Error }
-		if err := json.Unmarshal(data, &refused); err != nil || refused.Error == nil {
-			h.unanswered()
-			return
-		}
-		h.end(closeError(refused.Error))
-		return
-	}
-	h.end(closeAnswered(historyEnd(h.count, header)))
 }
 
 // unanswered implements answered.

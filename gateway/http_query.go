@@ -57,6 +57,7 @@ type eventsQuery struct {
 	categories []status.Category // none: all
 	after      uint64            // the last event that the asker has
 	resumed    bool              // there is one
+	snapshot   bool              // else the last status of each category comes first
 }
 
 // lastEventID is the header that EventSource sends when it comes back (WHATWG
@@ -66,13 +67,19 @@ const lastEventID = "Last-Event-ID"
 // parseEventsQuery reads it. The header goes before the parameter last_event_id,
 // which is how a page begins that has to make a new EventSource.
 func parseEventsQuery(r *http.Request) (eventsQuery, error) {
-	q, err := queryValues(r.URL.RawQuery, "categories", "last_event_id")
+	q, err := queryValues(r.URL.RawQuery, "categories", "last_event_id", "snapshot")
 	if err != nil {
 		return eventsQuery{}, err
 	}
 	var e eventsQuery
 	if e.categories, err = parseCategories(q); err != nil {
 		return eventsQuery{}, err
+	}
+	switch v, ok := q["snapshot"]; {
+	case v == "true":
+		e.snapshot = true
+	case ok && v != "false":
+		return eventsQuery{}, fmt.Errorf("parameter snapshot is %s: it must be true or false", status.Quote(v))
 	}
 	name, id := "header "+lastEventID, r.Header.Get(lastEventID)
 	if id == "" {

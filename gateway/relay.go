@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 
 	"github.com/statuswire/statuswire/status"
 )
@@ -45,6 +47,18 @@ type answered interface {
 	last(header nats.Header, body []byte)
 	// unanswered says that there is none in time.
 	unanswered()
+}
+
+// edgeRefusal is the error that an answer of the edge is; nil for none.
+func edgeRefusal(header nats.Header, data []byte) *status.Error {
+	if header.Get(micro.ErrorHeader) == "" {
+		return nil
+	}
+	var refused struct{ Error *status.Error }
+	if err := json.Unmarshal(data, &refused); err != nil || refused.Error == nil {
+		return status.ErrUnavailable.Withf("%s", reasonUnavailable)
+	}
+	return refused.Error
 }
 
 func newRelay(nc *nats.Conn, timeout time.Duration) *relay {

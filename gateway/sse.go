@@ -24,6 +24,8 @@ type events struct {
 	subs   []*localSub // set by open, before anything is delivered
 	all    *localSub   // the one for all categories, or nil
 	up     *fanout.Subscription
+
+	sent sentEvents
 }
 
 // parseEvents implements parseQuery.
@@ -45,7 +47,11 @@ func (e *events) open(s *stream) error {
 		s.note(e.wanted(), r)
 		return end(closeRefused(r))
 	}
-	if err := e.subscribe(); err != nil {
+	first, place, err := e.begin()
+	if err != nil {
+		return err
+	}
+	if err := e.subscribe(place); err != nil {
 		s.gateway.opts.Logger.Error("cannot subscribe upstream", "conversation", s.conversation, "error", err)
 		return end(closePassing(reasonUpstreamFails))
 	}
@@ -57,26 +63,48 @@ func (e *events) open(s *stream) error {
 			return end(closeRefused(r))
 		}
 	}
-	if !s.answer(append(appendRetry(nil, reconnectAfter()), '\n')) {
+	if !s.answer(first) {
 		return end(closeDone)
 	}
 	return nil
 }
 
-// subscribe subscribes upstream, and returns when the server has the interest.
-func (e *events) subscribe() (err error) {
-	s, f := e.stream, e.stream.gateway.deps.Fanout
-	subject := status.ConversationSubjects(s.conversation)
+// subject is what is subscribed to upstream.
+func (e *events) subject() string {
 	if len(e.subs) == 1 {
-		subject = e.subs[0].subject // in the order of the stream all the same
+		return e.subs[0].subject // in the order of the stream all the same
 	}
-	if e.query.resumed {
-		e.up, err = f.SubscribeAfter(s.ctx, subject, "", e, fanout.Place{After: e.query.after})
+	return status.ConversationSubjects(e.stream.conversation)
+}
+
+// begin is how the stream begins: with what, and behind which place, nil for now.
+// The error is made by end.
+func (e *events) begin() (first []byte, place *fanout.Place, err error) {
+	first = append(appendRetry(nil, reconnectAfter()), '\n')
+	switch {
+	case e.query.resumed:
+		from := e.stream.gateway.places.from(e.subject(), e.query.after)
+		return first, &from, nil
+	case e.query.snapshot:
+		shot, err := e.stream.snapshot()
+		return e.appendSnapshot(first, shot), &fanout.Place{After: shot.UpTo}, err
+	}
+	return first, nil, nil
+}
+
+// subscribe subscribes upstream, and returns when the server has the interest.
+func (e *events) subscribe(place *fanout.Place) (err error) {
+	s, f := e.stream, e.stream.gateway.deps.Fanout
+	if place != nil {
+		e.up, err = f.SubscribeAfter(s.ctx, e.subject(), "", e, *place)
 	} else {
-		e.up, err = f.Subscribe(s.ctx, subject, "", "", e)
+		e.up, err = f.Subscribe(s.ctx, e.subject(), "", "", e)
 	}
 	if err != nil {
 		return err
+	}
+	if began, ok := f.Place(e.up); ok {
+		e.sent.begin(began)
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.VerdictTimeout)
 	defer cancel()
@@ -85,9 +113,14 @@ func (e *events) subscribe() (err error) {
 
 // shut implements body.
 func (e *events) shut(s *stream) {
-	if e.up != nil {
-		s.gateway.deps.Fanout.Unsubscribe(e.up)
+	if e.up == nil {
+		return
 	}
+	f := s.gateway.deps.Fanout
+	if place, ok := f.Place(e.up); ok {
+		s.gateway.places.leave(time.Now(), e.up.Subject, place.After, &e.sent)
+	}
+	f.Unsubscribe(e.up)
 }
 
 // wanted is the subject that stands for all that is asked for, in the audit.
@@ -194,6 +227,11 @@ func (e *events) sub(subject string) *localSub {
 
 // Deliver implements fanout.Receiver.
 func (e *events) Deliver(m *fanout.Message, _ *fanout.Subscription) {
+	e.sent.see(m)
+	e.deliver(m)
+}
+
+func (e *events) deliver(m *fanout.Message) {
 	out := e.stream.out
 	sub := e.sub(m.Subject)
 	if sub == nil || !sub.mayReceive(m.Subject) {
@@ -202,17 +240,20 @@ func (e *events) Deliver(m *fanout.Message, _ *fanout.Subscription) {
 		}
 		return
 	}
-	out.deliver(sub, m.Encoded("", variantEvent, encodeEvent), m.Low)
+	// What tells of a gap is not left out for a slow browser.
+	low := m.Low && len(gapBefore(m)) == 0
+	out.deliver(sub, m.Encoded("", variantEvent, encodeEvent), low)
 }
 
 // DeliverRun implements fanout.RunReceiver.
-func (e *events) DeliverRun(r *fanout.Run, up *fanout.Subscription) {
+func (e *events) DeliverRun(r *fanout.Run, _ *fanout.Subscription) {
+	e.sent.see(r.Messages...)
 	out := e.stream.out
 	if e.all != nil && out.filter.Load() == nil && out.deliverRun(e.all, len(r.Messages), r.Encoded("", variantEvent, encodeEvent)) {
 		return
 	}
 	for _, m := range r.Messages {
-		e.Deliver(m, up)
+		e.deliver(m)
 	}
 }
 

@@ -22,10 +22,13 @@ var heartbeat = []byte(":\n\n")
 // The id is the status's sequence. In front of it stands what was dropped.
 func encodeEvent(m *fanout.Message, _ string, _ uint8) []byte {
 	b := make([]byte, 0, len(m.Data)+64)
-	b = appendTruncated(b, m)
+	return appendStatus(appendTruncated(b, m), m.Sequence, m.Data)
+}
+
+func appendStatus(b []byte, seq uint64, data []byte) []byte {
 	b = append(b, "id: "...)
-	b = strconv.AppendUint(b, m.Sequence, 10)
-	return appendEvent(append(b, '\n'), "status", oneLine(m.Data))
+	b = strconv.AppendUint(b, seq, 10)
+	return appendEvent(append(b, '\n'), "status", oneLine(data))
 }
 
 // encodeTruncated is encodeEvent for a stream that does not want the status.

@@ -1,17 +1,23 @@
 package gateway_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
-	"bufio"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/statuswire/statuswire/edge"
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/fanout"
 )
 
 func TestAStreamGoesOnBehindTheLastEvent(t *testing.T) {
@@ -151,5 +157,185 @@ func TestAReplayWaitsForAStreamThatDoesNotRead(t *testing.T) {
 	}
 	if st := r.gateway.Stats(); st.SlowCloses != 0 {
 		t.Fatalf("%+v", st)
+	}
+}
+
+// storeUnheard stores a status that the stream does not republish, as it may happen.
+func (r *rig) storeUnheard(conversation, category, text string) {
+	r.t.Helper()
+	nc, err := r.engine.Connect(engine.PartStreams)
+	must(r.t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	must(r.t, err)
+	stream, err := js.Stream(r.t.Context(), engine.StreamStatus)
+	must(r.t, err)
+	config := stream.CachedInfo().Config
+	silent := config
+	silent.RePublish = nil
+	_, err = js.UpdateStream(r.t.Context(), silent)
+	must(r.t, err)
+	r.store(conversation, category, text)
+	_, err = js.UpdateStream(r.t.Context(), config)
+	must(r.t, err)
+}
+
+func TestWhatWasNotFoundBeforeTheCutComesAfterIt(t *testing.T) {
+	r := newRig(t, gateway.Options{})
+	r.members.set("c1", "alice", true)
+	l := r.listen("c1/events", bearer("alice"))
+	r.store("c1", "engine", "1")
+	l.expect("1")
+	r.storeUnheard("c1", "engine", "2")
+	r.store("c1", "tool", "3")
+	id := l.expect("3").id
+	l.close()
+	eventually(t, "nobody listens", func() bool { return r.fanout.Stats().Topics == 0 })
+	r.store("c1", "tool", "4")
+	for range 2 { // the second one is not misled by the first
+		l = r.listen("c1/events", bearer("alice"), "Last-Event-ID: "+id)
+		for _, text := range []string{"2", "4"} {
+			l.expect(text)
+		}
+		l.close()
+		eventually(t, "nobody listens", func() bool { return r.fanout.Stats().Topics == 0 })
+	}
+	// Who is somewhere else is not touched.
+	l = r.listen("c1/events", bearer("alice"), "Last-Event-ID: 4")
+	r.store("c1", "info", "5")
+	l.expect("5")
+}
+
+func TestWhatWasFoundButNotReadBeforeTheCutComesAfterIt(t *testing.T) {
+	r := newRig(t, gateway.Options{})
+	r.members.set("c1", "alice", true)
+	l := r.listen("c1/events", bearer("alice"))
+	r.store("c1", "engine", "1")
+	r.storeUnheard("c1", "engine", "2")
+	r.store("c1", "tool", "3")
+	l.expect("1")
+	id := l.expect("3").id
+	r.store("c1", "engine", "4")
+	eventually(t, "all are sent", func() bool { return r.fanout.Stats().Delivered == 4 })
+	l.close()
+	eventually(t, "nobody listens", func() bool { return r.fanout.Stats().Topics == 0 })
+	l = r.listen("c1/events", bearer("alice"), "Last-Event-ID: "+id)
+	l.expect("2")
+	for l.next().id != "4" { // at least once: what was read already may come again
+	}
+}
+
+func TestWhereAnEndedStreamLetsOthersBegin(t *testing.T) {
+	now := time.Now()
+	const c1, a, b = "status.c1.*", "status.c1.a", "status.c1.b"
+	// Everything was known up to 10, then these were sent; "a 12" was late.
+	p := gateway.NewEventPlaces()
+	p.Leave(now, c1, 10, gateway.Sent{a, 11}, gateway.Sent{b, 15}, gateway.Sent{a, 12}, gateway.Sent{b, 18})
+	for id, want := range map[uint64]fanout.Place{
+		9:  {After: 9, Seen: map[string]uint64{a: 9, b: 9}},
+		11: {After: 10, Seen: map[string]uint64{a: 11, b: 11}},
+		15: {After: 10, Seen: map[string]uint64{a: 11, b: 15}}, // "a 12" has not come
+		18: {After: 10, Seen: map[string]uint64{a: 12, b: 18}},
+		19: {After: 19}, // sent by somebody else
+	} {
+		if got := p.From(c1, id); !reflect.DeepEqual(got, want) {
+			t.Errorf("behind %d: %+v, want %+v", id, got, want)
+		}
+	}
+	if got := p.From("status.c2.*", 15); !reflect.DeepEqual(got, fanout.Place{After: 15}) {
+		t.Errorf("another conversation begins at %+v", got)
+	}
+	p.Leave(now, c1, 14, gateway.Sent{b, 16}) // is closer
+	if got := p.From(c1, 15); got.After != 14 {
+		t.Errorf("behind 15: %+v, want what the closer one says", got)
+	}
+	p.Leave(now, c1, 30, gateway.Sent{b, 20})
+	if n := p.Len(); n != 2 {
+		t.Errorf("%d are kept: where nothing can be missing there is nothing to keep", n)
+	}
+}
+
+func TestPlacesOfEndedStreamsAreBounded(t *testing.T) {
+	p := gateway.NewEventPlaces()
+	now := time.Now()
+	for range 20 {
+		p.Leave(now, "status.c1.*", 10, gateway.Sent{"status.c1.a", 11})
+	}
+	if n := p.Len(); n != 8 {
+		t.Errorf("%d are kept of one subject", n)
+	}
+	for i := range 11_000 {
+		p.Leave(now, fmt.Sprintf("status.d%d.*", i), 10, gateway.Sent{"x", 11})
+	}
+	if n := p.Len(); n != 10_000 {
+		t.Errorf("%d are kept", n)
+	}
+	p.Leave(now.Add(2*time.Hour), "status.c3.*", 10, gateway.Sent{"x", 11})
+	if n := p.Len(); n != 1 {
+		t.Errorf("%d are kept after two hours", n)
+	}
+}
+
+func TestASnapshotComesFirstWhenItIsAskedFor(t *testing.T) {
+	r := newRigWithEdge(t, gateway.Options{}, edge.HistoryOptions{})
+	r.members.set("c1", "alice", true)
+	for i, category := range []string{"engine", "tool", "engine", "info", "tool"} {
+		r.store("c1", category, strconv.Itoa(i+1))
+	}
+	r.store("c2", "engine", "another's")
+	all := r.listen("c1/events?snapshot=true", bearer("alice"))
+	some := r.listen("c1/events?snapshot=true&categories=tool,engine", bearer("alice"))
+	again := r.listen("c1/events?snapshot=true", bearer("alice"), "Last-Event-ID: 4")
+	none := r.listen("c1/events?snapshot=false", bearer("alice"))
+	r.store("c1", "engine", "live")
+	for l, texts := range map[*listener][]string{
+		all: {"3", "4", "5", "live"}, some: {"3", "5", "live"}, again: {"5", "live"}, none: {"live"},
+	} {
+		for _, text := range texts {
+			if e := l.expect(text); text != "live" && e.id != text {
+				t.Errorf("%s has the id %s", text, e.id)
+			}
+		}
+	}
+	r.mustRefuseHTTP("c1/events?snapshot=yes", 400, 20101, `parameter snapshot is "yes"`, bearer("alice"))
+	r.members.set("empty", "alice", true)
+	empty := r.listen("empty/events?snapshot=true", bearer("alice"))
+	r.store("empty", "engine", "first")
+	empty.expect("first")
+}
+
+func TestASnapshotThatCannotBeHadIsAStatus(t *testing.T) {
+	r := newRig(t, gateway.Options{RequestTimeout: 100 * time.Millisecond})
+	r.members.set("c1", "alice", true)
+	r.mustRefuseHTTP("c1/events?snapshot=true", 503, 20030, "not available just now", bearer("alice"))
+	_, err := r.edge.Subscribe("edge.*.join.*", func(*nats.Msg) {})
+	must(t, err)
+	must(t, r.edge.Flush())
+	r.mustRefuseHTTP("c1/events?snapshot=true", 503, 20030, "not available just now", bearer("alice"))
+	if r.fanout.Stats().Topics != 0 || r.attendance.all() != "" {
+		t.Errorf("%+v, and presence heard %q", r.fanout.Stats(), r.attendance.all())
+	}
+	r.listen("c1/events", bearer("alice"))
+}
+
+func TestWhoBeganInTheMiddleGoesOnThere(t *testing.T) {
+	r := newRig(t, gateway.Options{})
+	r.members.set("c1", "alice", true)
+	old := r.listen("c1/events", bearer("alice")) // keeps the topic: it knows nothing of what the next one has
+	for i, category := range []string{"engine", "tool", "info"} {
+		r.store("c1", category, strconv.Itoa(i+1))
+		old.expect(strconv.Itoa(i + 1))
+	}
+	for range 5 {
+		l := r.listen("c1/events", bearer("alice"))
+		r.store("c1", "info", "seen")
+		id := l.expect("seen").id
+		l.close()
+		eventually(t, "one listens", func() bool { return r.gateway.Stats().Sockets == 1 })
+		r.store("c1", "engine", "missed")
+		l = r.listen("c1/events", bearer("alice"), "Last-Event-ID: "+id)
+		l.expect("missed")
+		l.close()
+		eventually(t, "one listens", func() bool { return r.gateway.Stats().Sockets == 1 })
 	}
 }

@@ -424,7 +424,7 @@ func TestARequestThatMakesNoSenseIsToldWhy(t *testing.T) {
 	r := newRig(t, gateway.Options{})
 	r.members.set("c1", "alice", true)
 	for path, text := range map[string]string{
-		"c1/events?categorys=engine":                      `unknown parameter \"categorys\": there are categories, last_event_id`,
+		"c1/events?categorys=engine":                      `unknown parameter \"categorys\": there are categories, last_event_id, snapshot`,
 		"c1/events?categories=engine,":                    "it is empty",
 		"c1/events?categories=Engine":                     `bad category \"Engine\"`,
 		"c1/events?categories=a&categories=b":             "parameter categories is there twice",

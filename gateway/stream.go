@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/internal/natsproto"
+	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -145,4 +146,27 @@ func (s *stream) granted() (all []status.Category) {
 		}
 	}
 	return all
+}
+
+// mayAsk decides on a request to the edge as for one of a browser.
+func (s *stream) mayAsk(subject string) refusal {
+	g, _ := s.held()
+	r := decidePub(g, subject, func(g *session.Grant) (*session.Grant, refusal) {
+		return s.join(subject, g, func() refusal { return refusal{} })
+	})
+	return r.inWords()
+}
+
+// ask sends a request to the edge that mayAsk has let pass. The error is made by
+// end.
+func (s *stream) ask(subject string, body []byte, to answered) error {
+	g, _ := s.held()
+	if g.MaxPayloadBytes >= 0 && len(body) > g.MaxPayloadBytes {
+		return end(closeError(status.ErrBadRequest.Withf("the request has %d bytes, at most %d are allowed", len(body), g.MaxPayloadBytes)))
+	}
+	if err := s.gateway.relay.forward(&s.socket, status.AskedBy(subject, g.User), body, to); err != nil {
+		s.gateway.opts.Logger.Error("cannot forward a request", "subject", subject, "error", err)
+		return end(closePassing(reasonUnavailable))
+	}
+	return nil
 }

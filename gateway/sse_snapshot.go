@@ -1,0 +1,68 @@
+package gateway
+
+import (
+	"encoding/json"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/statuswire/statuswire/status"
+)
+
+// snapshot is what the gateway reads of the answer to edge.<c>.join: the last
+// status of each category, in the order of the stream. Everything newer has a
+// sequence above UpTo.
+type snapshot struct {
+	UpTo     uint64 `json:"up_to_seq"`
+	Statuses []struct {
+		Sequence uint64          `json:"seq"`
+		Subject  string          `json:"subject"`
+		Status   json.RawMessage `json:"status"`
+	} `json:"statuses"`
+}
+
+// snapshot asks the edge. The error is made by end.
+func (s *stream) snapshot() (snapshot, error) {
+	subject := status.EdgeSubject(s.conversation, status.EdgeJoin)
+	if r := s.mayAsk(subject); r.is() {
+		s.note(subject, r)
+		return snapshot{}, end(closeRefused(r))
+	}
+	to := make(oneAnswer, 1)
+	if err := s.ask(subject, nil, to); err != nil {
+		return snapshot{}, err
+	}
+	var m *nats.Msg
+	select {
+	case m = <-to:
+	case <-s.ctx.Done():
+		return snapshot{}, end(closeDone)
+	}
+	var welcome struct{ Snapshot *snapshot }
+	if refused := edgeRefusal(m.Header, m.Data); refused != nil {
+		return snapshot{}, end(closeError(refused))
+	}
+	if err := json.Unmarshal(m.Data, &welcome); err != nil || welcome.Snapshot == nil {
+		return snapshot{}, end(closePassing(reasonUnavailable))
+	}
+	return *welcome.Snapshot, nil
+}
+
+// oneAnswer takes the answer to a request that has no parts; an empty message when
+// there is none. It has room for one.
+type oneAnswer chan *nats.Msg
+
+func (oneAnswer) part(nats.Header, []byte) {}
+
+func (a oneAnswer) last(header nats.Header, data []byte) { a <- &nats.Msg{Header: header, Data: data} }
+
+func (a oneAnswer) unanswered() { a <- &nats.Msg{} }
+
+// appendSnapshot appends the events of what the stream may have of the snapshot.
+func (e *events) appendSnapshot(b []byte, shot snapshot) []byte {
+	for _, st := range shot.Statuses {
+		if sub := e.sub(st.Subject); sub != nil && sub.mayReceive(st.Subject) {
+			b = appendStatus(b, st.Sequence, st.Status)
+		}
+	}
+	return b
+}
