@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -52,3 +53,16 @@ func (p EventPlaces) From(subject string, id uint64) fanout.Place { return p.pla
 
 // Len is how many streams are remembered.
 func (p EventPlaces) Len() int { return p.places.byAge.Len() }
+
+// AwaitWhole waits for a history whose parts and end are there already, and returns
+// what is to be written last.
+func AwaitWhole(ctx context.Context) (last string, err error) {
+	h := &history{begun: make(chan struct{}), ended: make(chan closing, 1)}
+	close(h.begun)
+	h.ended <- closeAnswered([]byte("the end"))
+	s := &stream{socket: socket{ctx: ctx, out: &outbox{}}}
+	if err := h.await(s); err != nil {
+		return "", err
+	}
+	return string((<-h.ended).tail), nil
+}

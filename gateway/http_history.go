@@ -43,7 +43,7 @@ func parseHistory(r *http.Request) (body, error) {
 func (*history) name() string        { return "http" }
 func (*history) contentType() string { return "application/x-ndjson" }
 
-// open implements body: it returns with the first part of the answer, or its end.
+// open implements body.
 func (h *history) open(s *stream) error {
 	h.stream = s
 	subject := status.EdgeSubject(s.conversation, status.EdgeHistory)
@@ -58,20 +58,37 @@ func (h *history) open(s *stream) error {
 	if err := s.ask(subject, ask, h); err != nil {
 		return err
 	}
+	return h.await(s)
+}
+
+// await returns with the first part of the answer, or its end.
+func (h *history) await(s *stream) error {
 	select {
 	case <-h.begun:
+		return nil
 	case why := <-h.ended:
-		if why.wire != nil {
+		switch {
+		case h.hasBegun(): // both at once
+		case why.wire != nil:
 			return end(why)
-		}
-		h.ended <- why // serve finds it
-		if !s.answer(nil) {
+		case !s.answer(nil):
 			return end(closeDone)
 		}
+		h.ended <- why // serve finds it
+		return nil
 	case <-s.ctx.Done():
 		return end(closeDone)
 	}
-	return nil
+}
+
+// hasBegun is true when a part has come.
+func (h *history) hasBegun() bool {
+	select {
+	case <-h.begun:
+		return true
+	default:
+		return false
+	}
 }
 
 // admit decides as for the request of a browser, and on each category as for a SUB

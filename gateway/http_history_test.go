@@ -208,7 +208,7 @@ func TestAHistoryWaitsForItsReader(t *testing.T) {
 	r.members.set("c1", "alice", true)
 	total := r.storeMany()
 	conn := r.rawStream(historyRequest)
-	eventually(t, "it waits", func() bool { return r.gateway.Stats().Sheltered > 0 })
+	eventually(t, "it waits", func() bool { return r.gateway.Stats().Sheltered > 64<<10 })
 	r.mustRefuseHTTP("c1/history", 429, 20122, "1 histories, which is the limit", bearer("alice"))
 	if waits := r.gateway.Stats().Sheltered; waits > 1<<20 {
 		t.Errorf("%d bytes wait", waits)
@@ -240,7 +240,7 @@ func TestAHistoryEndsInWordsWhenItMayNotGoOn(t *testing.T) {
 			r.members.set("c1", "alice", true)
 			total := r.storeMany()
 			conn := r.rawStream(historyRequest)
-			eventually(t, "it waits", func() bool { return r.gateway.Stats().Sheltered > 0 })
+			eventually(t, "it waits", func() bool { return r.gateway.Stats().Sheltered > 64<<10 })
 			tt.do(r)
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			must(t, err)
@@ -259,7 +259,7 @@ func TestAReaderThatGoesEndsItsHistory(t *testing.T) {
 	r.members.set("c1", "alice", true)
 	r.storeMany()
 	conn := r.rawStream(historyRequest)
-	eventually(t, "it waits", func() bool { return r.gateway.Stats().Sheltered > 0 })
+	eventually(t, "it waits", func() bool { return r.gateway.Stats().Sheltered > 64<<10 })
 	_ = conn.Close()
 	eventually(t, "nothing is held", func() bool { return r.gateway.Held() == gateway.Held{} && r.gateway.Stats().Sockets == 0 })
 }
@@ -292,4 +292,12 @@ func TestTheHistoryHasWhatTheGrantCovers(t *testing.T) {
 		r.mustRefuseHTTP("c1/history?categories=engine,tool", 403, 20204, "the login does not cover it", bearer(user))
 	}
 	r.mustRefuseHTTP("c1/history", 403, 20204, "the login does not cover it", bearer("carol"))
+}
+
+func TestAHistoryThatComesAllAtOnceKeepsItsEnd(t *testing.T) {
+	for range 100 { // which of the two is seen first is chance
+		if end, err := gateway.AwaitWhole(t.Context()); err != nil || end != "the end" {
+			t.Fatalf("%v, and what is written last is %q", err, end)
+		}
+	}
 }
