@@ -61,7 +61,7 @@ export class Link {
   #state: ClientState = "connecting";
   #open: Open | undefined;
   #dialing: Socket | undefined;
-  #probing: Promise<boolean> | undefined;
+  #probing: { readonly open: Open; readonly alive: Promise<boolean> } | undefined;
   #pinger: ReturnType<typeof setTimeout> | undefined;
   #hurry = (): void => {};
   #endWait = (): void => {};
@@ -121,8 +121,13 @@ export class Link {
     this.#hurry();
     const open = this.#open;
     if (open === undefined) return Promise.resolve(false);
-    this.#probing ??= this.#ping(open, timeoutMillis).finally(() => (this.#probing = undefined));
-    return this.#probing;
+    // One that waits for the connection before says nothing of this one.
+    if (this.#probing?.open !== open) this.#probing = { open, alive: this.#ping(open, timeoutMillis) };
+    const { alive } = this.#probing;
+    void alive.then(() => {
+      if (this.#probing?.alive === alive) this.#probing = undefined;
+    });
+    return alive;
   }
 
   /** Ends it for good: with an error when it is not the application that wants it. */

@@ -96,6 +96,23 @@ describe("nothing lost, nothing twice", { concurrency: false }, () => {
     assert.equal(await client.probe(), true);
   });
 
+  test("also when a ping still waits for the connection before", { timeout: 60_000 }, async (t) => {
+    const server = await Server.start(t);
+    const proxy = await Proxy.start(t, server.port);
+    const { token } = await server.newUser();
+    const events = new Events();
+    const client = await server.connect(t, { servers: proxy.ws, token, onEvent: events.add, pingIntervalMillis: 300, timeoutMillis: 1_000 });
+    proxy.silence();
+    const before = client.probe(); // has four seconds
+    proxy.cut();
+    await events.atLeast(2, "connected");
+    assert.equal(await client.probe(), true);
+    assert.equal(await before, false);
+    proxy.silence();
+    await events.atLeast(3, "connected"); // pinged on its own
+    assert.equal((await events.atLeast(2, "disconnected"))[1].error.kind, "no_answer");
+  });
+
   test("over kill -9 and a restart of the server", { timeout: 90_000 }, async (t) => {
     const server = await Server.start(t);
     const { user, token } = await server.newUser();
