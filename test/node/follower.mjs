@@ -27,5 +27,8 @@ print({ event: "listening" });
 process.stdin.resume();
 process.stdin.on("end", () => process.exit(0));
 for await (const status of nc.status()) {
-  if (status.type === "disconnect" || status.type === "reconnect") print({ event: status.type });
+  if (status.type === "disconnect") print({ event: status.type });
+  // Once its SUBs have taken effect: what is published from then on is heard. A
+  // connection that is cut before says so itself.
+  if (status.type === "reconnect") nc.flush().then(() => print({ event: status.type }), () => {});
 }
