@@ -140,7 +140,9 @@ func (e *Engine) countSince(ctx context.Context, cutoff time.Time) (uint64, erro
 	return 0, fmt.Errorf("reading the stream %s: %s %s", StreamStatus, first.Header.Get("Status"), first.Header.Get("Description"))
 }
 
-// logDropped says how much went; the update has dropped it before it is answered.
+// logDropped says how much went; the update has dropped it before it is answered,
+// but for what became too old within the last 100 ms, by which the server's clock
+// for ages may be behind (nats-server 2.15.2, server/ats): that goes a moment later.
 func (e *Engine) logDropped(ctx context.Context, js jetstream.JetStream, lost loss) error {
 	if len(lost.byLimit) == 0 {
 		return nil
