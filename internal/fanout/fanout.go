@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,6 +87,30 @@ func DefaultOptions() Options {
 	}
 }
 
+// withDefaults fills the fields that are not positive.
+func (o Options) withDefaults() Options {
+	d := DefaultOptions()
+	positive(&o.Shards, d.Shards)
+	positive(&o.ShardQueue, d.ShardQueue)
+	positive(&o.MaxWaiting, d.MaxWaiting)
+	positive(&o.MaxHeld, d.MaxHeld)
+	positive(&o.MaxHeldBytes, d.MaxHeldBytes)
+	positive(&o.ReplayTimeout, d.ReplayTimeout)
+	positive(&o.RepairTimeout, d.RepairTimeout)
+	positive(&o.RepairAttempts, d.RepairAttempts)
+	positive(&o.RetryWait, d.RetryWait)
+	positive(&o.CheckEvery, d.CheckEvery)
+	o.Logger = cmp.Or(o.Logger, d.Logger)
+	return o
+}
+
+// positive sets the value to d unless it is positive.
+func positive[T int | time.Duration](value *T, d T) {
+	if *value <= 0 {
+		*value = d
+	}
+}
+
 // Stats counts what the fan-out did since it was made.
 type Stats struct {
 	Topics     int // upstream subscriptions now
@@ -125,40 +150,7 @@ type Fanout struct {
 
 // New makes a fan-out on the connection nc. It starts nothing.
 func New(nc *nats.Conn, repair Repair, opts Options) *Fanout {
-	d := DefaultOptions()
-	if opts.Shards <= 0 {
-		opts.Shards = d.Shards
-	}
-	if opts.ShardQueue <= 0 {
-		opts.ShardQueue = d.ShardQueue
-	}
-	if opts.MaxWaiting <= 0 {
-		opts.MaxWaiting = d.MaxWaiting
-	}
-	if opts.MaxHeld <= 0 {
-		opts.MaxHeld = d.MaxHeld
-	}
-	if opts.MaxHeldBytes <= 0 {
-		opts.MaxHeldBytes = d.MaxHeldBytes
-	}
-	if opts.ReplayTimeout <= 0 {
-		opts.ReplayTimeout = d.ReplayTimeout
-	}
-	if opts.RepairTimeout <= 0 {
-		opts.RepairTimeout = d.RepairTimeout
-	}
-	if opts.RepairAttempts <= 0 {
-		opts.RepairAttempts = d.RepairAttempts
-	}
-	if opts.RetryWait <= 0 {
-		opts.RetryWait = d.RetryWait
-	}
-	if opts.CheckEvery <= 0 {
-		opts.CheckEvery = d.CheckEvery
-	}
-	if opts.Logger == nil {
-		opts.Logger = d.Logger
-	}
+	opts = opts.withDefaults()
 	f := &Fanout{opts: opts, nc: nc, repair: repair, seed: maphash.MakeSeed(), topics: map[topicKey]*topic{}, groups: map[groupKey]*group{}, checks: newChecks(turnsIn(opts.CheckEvery))}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	for range opts.Shards {
