@@ -28,8 +28,8 @@ func TestJoinAnswersCategoriesLimitsAndSnapshot(t *testing.T) {
 		subject string
 	}{
 		{"an operator", r.operator, "edge.c1.join"},
-		{"the owner", r.gateway, status.EdgeSubjectAs("c1", status.EdgeJoin, "alice")},
-		{"a member", r.gateway, status.EdgeSubjectAs("c1", status.EdgeJoin, "bob")},
+		{"the owner", r.gateway, status.AskedBy(status.EdgeSubject("c1", status.EdgeJoin), "alice")},
+		{"a member", r.gateway, status.AskedBy(status.EdgeSubject("c1", status.EdgeJoin), "bob")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w, refusal, _ := ask(t, c.nc, c.subject)
@@ -58,7 +58,7 @@ func TestJoinAnswersCategoriesLimitsAndSnapshot(t *testing.T) {
 
 func TestJoinOfAConversationWithoutStatuses(t *testing.T) {
 	r := start(t, setup{})
-	m, err := r.gateway.Request(status.EdgeSubjectAs("c2", status.EdgeJoin, "carol@example.com"), nil, soon)
+	m, err := r.gateway.Request(status.AskedBy(status.EdgeSubject("c2", status.EdgeJoin), "carol@example.com"), nil, soon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestRefusals(t *testing.T) {
 
 func TestAccessThatEndsIsSeenAtOnce(t *testing.T) {
 	r := start(t, setup{})
-	subject := status.EdgeSubjectAs("c1", status.EdgeJoin, "bob")
+	subject := status.AskedBy(status.EdgeSubject("c1", status.EdgeJoin), "bob")
 	if _, refusal, _ := ask(t, r.gateway, subject); refusal != nil {
 		t.Fatal(refusal)
 	}
@@ -177,7 +177,7 @@ func BenchmarkJoin(b *testing.B) {
 	for i := range 600 {
 		r.ingest(b, "c1", status.DefaultCategories()[i%6], fmt.Sprintf(`{"text":%q}`, strings.Repeat("x", 150)))
 	}
-	subject := status.EdgeSubjectAs("c1", status.EdgeJoin, "alice")
+	subject := status.AskedBy(status.EdgeSubject("c1", status.EdgeJoin), "alice")
 	b.ReportAllocs()
 	for b.Loop() {
 		m, err := r.gateway.Request(subject, nil, soon)

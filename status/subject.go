@@ -46,14 +46,9 @@ func EdgeSubject(c ConversationID, verb string) string {
 	return edgeRoot + "." + string(c) + "." + verb
 }
 
-// EdgeSubjectAs is the same request as the gateway forwards it, with the user
-// who asks as the last token: edge.<c>.<verb>.<user token>. Only the gateway's
-// own connection may publish it, so the edge can believe the user.
-func EdgeSubjectAs(c ConversationID, verb string, u UserID) string {
-	return AskedBy(EdgeSubject(c, verb), u)
-}
-
-// AskedBy is a request's subject with the user who asks as its last token.
+// AskedBy is a request's subject as the gateway forwards it, with the user who asks
+// as the last token: edge.<c>.<verb>.<user token>. Only the gateway's own
+// connection may publish it, so the edge can believe the user.
 func AskedBy(subject string, u UserID) string { return subject + "." + u.Token() }
 
 // ParseSubject takes status.<c>.<cat> apart. Wildcards are an error.
