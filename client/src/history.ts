@@ -1,11 +1,11 @@
 // The history of a conversation, page by page, as it is taken.
 
 import { againOf, connection, type Context, retryMillis } from "./context.ts";
-import { RequestError, StatuswireError } from "./errors.ts";
+import { StatuswireError } from "./errors.ts";
 import { callSafely, type Truncation } from "./events.ts";
 import type { Place } from "./recovery.ts";
 import type { Page, PageQuery } from "./request.ts";
-import { isCategory, type Priority, type Status } from "./status.ts";
+import { checkCategories, type Priority, type Status } from "./status.ts";
 
 export interface HistoryOptions {
   /** Of these categories; default all. */
@@ -31,9 +31,7 @@ const attempts = 6;
 /** Statuses in the order of the stream. A lost connection is waited for. */
 export async function* readHistory(context: Context, conversation: string, options: HistoryOptions): AsyncGenerator<Status, void, void> {
   const { categories, after = 0, since, minPriority, limit = Infinity, onTruncated, signal } = options;
-  for (const name of categories ?? []) {
-    if (!isCategory(name)) throw new RequestError("bad_category", `${JSON.stringify(name)} is no category: 1 to 32 of a-z, 0-9 and _, a letter first`);
-  }
+  checkCategories(categories ?? []);
   let place: Place = typeof after === "number" ? { after, seen: {} } : after;
   for (let left = limit; left > 0; ) {
     const query: PageQuery = { conversation, categories, place, since, minPriority, limit: Math.min(pageSize, left) };

@@ -1,6 +1,7 @@
 // A status as the application gets it, and how it is read from a message.
 
 import type { MsgHdrs } from "@nats-io/nats-core";
+import { RequestError } from "./errors.ts";
 
 export type Priority = "low" | "normal" | "high" | "urgent";
 
@@ -31,8 +32,12 @@ const priorities: readonly string[] = ["low", "normal", "high", "urgent"] satisf
 /** Whether this may be a conversation's id. */
 export const isConversationId = (id: string): boolean => /^[A-Za-z0-9_-]{1,128}$/.test(id);
 
-/** Whether this may be a category's name. */
-export const isCategory = (name: string): boolean => /^[a-z][a-z0-9_]{0,31}$/.test(name);
+/** Throws a RequestError for a name that cannot be a category's. */
+export function checkCategories(names: readonly string[]): void {
+  for (const name of names) {
+    if (!/^[a-z][a-z0-9_]{0,31}$/.test(name)) throw new RequestError("bad_category", `${JSON.stringify(name)} is no category: 1 to 32 of a-z, 0-9 and _, a letter first`);
+  }
+}
 
 /** The category in `status.<conversation>.<category>`. */
 export const categoryOf = (subject: string): string => subject.slice(subject.lastIndexOf(".") + 1);

@@ -10,7 +10,7 @@ import type { Listener } from "./feeds.ts";
 import { readJoined } from "./join.ts";
 import { Queue } from "./queue.ts";
 import { type Action, type Event, type Failure, type Item, type Place, Recovery, type TruncationReason } from "./recovery.ts";
-import { isCategory, ownHeaders, parseJson, readStatus, sequenceHeader, type Status, truncatedHeader } from "./status.ts";
+import { checkCategories, ownHeaders, parseJson, readStatus, sequenceHeader, type Status, truncatedHeader } from "./status.ts";
 
 export interface SubscribeOptions {
   /** Begin with the last status of each category. Default false: with the next one. */
@@ -72,9 +72,7 @@ export class StatusSubscription implements Subscription, Participant, Listener {
 
   constructor(context: Context, conversation: string, categories: readonly string[], options: SubscribeOptions) {
     const { from, snapshot, onStatus, queue = defaultQueue } = options;
-    for (const name of categories) {
-      if (!isCategory(name)) throw new RequestError("bad_category", `${JSON.stringify(name)} is no category: 1 to 32 of a-z, 0-9 and _, a letter first`);
-    }
+    checkCategories(categories);
     if (!(queue >= leastQueue)) throw new RequestError("bad_request", `queue is ${queue}: give a number of at least ${leastQueue}`);
     this.#context = context;
     this.#options = options;
