@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/statuswire/statuswire/bench"
@@ -18,19 +16,9 @@ import (
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "serve" {
-		exit(bench.Serve(os.Args[2:]))
+		bench.Exit("deliver", bench.Serve(os.Args[2:]))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	exit(run(ctx, os.Args[1:]))
-}
-
-func exit(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "deliver:", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	bench.Main("deliver", run)
 }
 
 func run(ctx context.Context, args []string) error {

@@ -6,23 +6,13 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 
 	"github.com/statuswire/statuswire/bench"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "reconnect:", err)
-		os.Exit(1)
-	}
-}
+func main() { bench.Main("reconnect", run) }
 
 func run(ctx context.Context, args []string) error {
 	opts := bench.DefaultStorm()
