@@ -5,32 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/statuswire/statuswire/gateway"
-	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/history"
 )
-
-// lost stores a status that the stream does not republish.
-func (r *rig) lost(conversation, category, text string) {
-	r.t.Helper()
-	nc, err := r.engine.Connect(engine.PartStreams)
-	must(r.t, err)
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	must(r.t, err)
-	stream, err := js.Stream(r.t.Context(), engine.StreamStatus)
-	must(r.t, err)
-	config := stream.CachedInfo().Config
-	silent := config
-	silent.RePublish = nil
-	_, err = js.UpdateStream(r.t.Context(), silent)
-	must(r.t, err)
-	r.store(conversation, category, text)
-	_, err = js.UpdateStream(r.t.Context(), config)
-	must(r.t, err)
-}
 
 // expectText reads a status with the text.
 func (b *browser) expectText(rest, text string) {
@@ -49,7 +26,7 @@ func TestAHoleIsMendedOrEndsItsSubscriptionsWithAReason(t *testing.T) {
 	second.sub("status.c1.engine", "1")
 
 	r.store("c1", "engine", "A")
-	r.lost("c1", "engine", "B")
+	r.storeUnheard("c1", "engine", "B")
 	r.store("c1", "engine", "C")
 	for _, b := range []*browser{first, second} {
 		for _, text := range []string{"A", "B", "C"} {
@@ -58,7 +35,7 @@ func TestAHoleIsMendedOrEndsItsSubscriptionsWithAReason(t *testing.T) {
 	}
 
 	r.reads.hide(history.ErrUnavailable)
-	r.lost("c1", "engine", "D")
+	r.storeUnheard("c1", "engine", "D")
 	r.store("c1", "engine", "E")
 	const reason = `-ERR 'Permissions Violation for Subscription to "status.c1.engine": ` +
 		`statuses of "status.c1.engine" are missing and could not be fetched: subscribe again and read the history'`

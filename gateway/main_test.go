@@ -21,6 +21,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"github.com/statuswire/statuswire/gateway"
@@ -135,6 +136,26 @@ func generous(o limit.Options) limit.Options {
 func (r *rig) store(conversation, category, text string) {
 	r.t.Helper()
 	_, err := r.ingest.Request("ingest."+conversation+"."+category, fmt.Appendf(nil, `{"text":%q}`, text), patience)
+	must(r.t, err)
+}
+
+// storeUnheard stores a status that the stream does not republish, as it may happen.
+func (r *rig) storeUnheard(conversation, category, text string) {
+	r.t.Helper()
+	nc, err := r.engine.Connect(engine.PartStreams)
+	must(r.t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	must(r.t, err)
+	stream, err := js.Stream(r.t.Context(), engine.StreamStatus)
+	must(r.t, err)
+	config := stream.CachedInfo().Config
+	silent := config
+	silent.RePublish = nil
+	_, err = js.UpdateStream(r.t.Context(), silent)
+	must(r.t, err)
+	r.store(conversation, category, text)
+	_, err = js.UpdateStream(r.t.Context(), config)
 	must(r.t, err)
 }
 

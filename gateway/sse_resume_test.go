@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/statuswire/statuswire/edge"
 	"github.com/statuswire/statuswire/gateway"
@@ -158,26 +157,6 @@ func TestAReplayWaitsForAStreamThatDoesNotRead(t *testing.T) {
 	if st := r.gateway.Stats(); st.SlowCloses != 0 {
 		t.Fatalf("%+v", st)
 	}
-}
-
-// storeUnheard stores a status that the stream does not republish, as it may happen.
-func (r *rig) storeUnheard(conversation, category, text string) {
-	r.t.Helper()
-	nc, err := r.engine.Connect(engine.PartStreams)
-	must(r.t, err)
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	must(r.t, err)
-	stream, err := js.Stream(r.t.Context(), engine.StreamStatus)
-	must(r.t, err)
-	config := stream.CachedInfo().Config
-	silent := config
-	silent.RePublish = nil
-	_, err = js.UpdateStream(r.t.Context(), silent)
-	must(r.t, err)
-	r.store(conversation, category, text)
-	_, err = js.UpdateStream(r.t.Context(), config)
-	must(r.t, err)
 }
 
 func TestWhatWasNotFoundBeforeTheCutComesAfterIt(t *testing.T) {
