@@ -6,8 +6,8 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -98,13 +98,9 @@ type plannedClient struct {
 }
 
 // startNodeClients runs a program of test/node with its clients, until the test
-// ends. What it prints is the log's; what it says on stderr is shown when the test
-// has failed.
+// ends. What it prints is the log's.
 func startNodeClients(t *testing.T, log *chaosLog, program, url string, clients []plannedClient) {
 	t.Helper()
-	if _, err := os.Stat(filepath.Join("node", "node_modules")); err != nil {
-		t.Fatal("the dependencies of test/node are not installed: run `make node-deps`")
-	}
 	plan, err := json.Marshal(map[string]any{"url": url, "clients": clients})
 	if err != nil {
 		t.Fatal(err)
@@ -113,39 +109,10 @@ func startNodeClients(t *testing.T, log *chaosLog, program, url string, clients 
 	if err := os.WriteFile(file, plan, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("node", program, file)
-	cmd.Dir = "node"
-	stderr := &lockedBuffer{}
-	cmd.Stderr = stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	read := make(chan error, 1)
-	go func() { read <- readClients(stdout, log) }() // ends with the process
-	t.Cleanup(func() {
-		stdin.Close()
-		if err := <-read; err != nil {
-			t.Errorf("%s: %v", program, err)
-			cmd.Process.Kill()
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("%s: %v", program, err)
-		}
-		if t.Failed() && stderr.String() != "" {
-			t.Logf("%s said:\n%s", program, stderr)
-		}
-	})
+	startNode(t, func(from io.Reader) error { return readClients(from, log) }, program, file)
 }
 
-func readClients(from interface{ Read([]byte) (int, error) }, log *chaosLog) error {
+func readClients(from io.Reader, log *chaosLog) error {
 	lines := bufio.NewScanner(from)
 	for lines.Scan() {
 		var s said

@@ -4,6 +4,7 @@ package test
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,11 +49,7 @@ func nodeEnv(t *testing.T, s *statuswire) []string {
 // proves nothing.
 func runNodeTests(t *testing.T, dir string, env []string, files ...string) {
 	t.Helper()
-	for _, needed := range []string{"node", dir} {
-		if _, err := os.Stat(filepath.Join(needed, "node_modules")); err != nil {
-			t.Fatalf("the dependencies of test/%s are not installed: run `make node-deps`", needed)
-		}
-	}
+	needNodeModules(t, "node", dir)
 	args := append([]string{"--test", "--test-concurrency=1", "--test-timeout=300000", "--test-reporter=spec"}, files...)
 	cmd := exec.CommandContext(t.Context(), "node", args...)
 	cmd.Dir = dir
@@ -64,4 +61,51 @@ func runNodeTests(t *testing.T, dir string, env []string, files ...string) {
 	if err != nil {
 		t.Fatalf("node --test in test/%s: %v", dir, err)
 	}
+}
+
+func needNodeModules(t testing.TB, dirs ...string) {
+	t.Helper()
+	for _, dir := range dirs {
+		if _, err := os.Stat(filepath.Join(dir, "node_modules")); err != nil {
+			t.Fatalf("the dependencies of test/%s are not installed: run `make node-deps`", dir)
+		}
+	}
+}
+
+// startNode runs a program of test/node until the test ends, which ends its standard
+// input. What it prints goes to read, in a goroutine of its own; what it says on
+// stderr is shown when the test has failed.
+func startNode(t testing.TB, read func(io.Reader) error, program string, args ...string) {
+	t.Helper()
+	needNodeModules(t, "node")
+	cmd := exec.Command("node", append([]string{program}, args...)...)
+	cmd.Dir = "node"
+	stderr := &lockedBuffer{}
+	cmd.Stderr = stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- read(stdout) }() // ends with the process
+	t.Cleanup(func() {
+		stdin.Close()
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", program, err)
+			cmd.Process.Kill()
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s: %v", program, err)
+		}
+		if t.Failed() && stderr.String() != "" {
+			t.Logf("%s said:\n%s", program, stderr)
+		}
+	})
 }

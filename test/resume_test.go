@@ -7,8 +7,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -64,39 +64,14 @@ func follow(t testing.TB, s *statuswire, servers, client, name string, subjects 
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("node", "follower.mjs", string(spec))
-	cmd.Dir = "node"
-	log := &lockedBuffer{}
-	cmd.Stderr = log
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	f := &follower{t: t, changed: make(chan struct{})}
-	read := make(chan struct{})
-	go func() { // ends with the process
-		defer close(read)
-		f.read(bufio.NewScanner(out))
-	}()
-	t.Cleanup(func() {
-		in.Close()
-		<-read
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("follower.mjs: %v\n%s", err, log)
-		}
-	})
+	startNode(t, f.read, "follower.mjs", string(spec))
 	f.until("it listens", func(all []heard) bool { return len(all) > 0 })
 	return f
 }
 
-func (f *follower) read(lines *bufio.Scanner) {
+func (f *follower) read(from io.Reader) error {
+	lines := bufio.NewScanner(from)
 	for lines.Scan() {
 		var h heard
 		if err := json.Unmarshal(lines.Bytes(), &h); err != nil {
@@ -108,6 +83,7 @@ func (f *follower) read(lines *bufio.Scanner) {
 		f.changed = make(chan struct{})
 		f.mu.Unlock()
 	}
+	return lines.Err()
 }
 
 // until returns what was heard once that is enough.
