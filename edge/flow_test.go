@@ -169,7 +169,7 @@ func TestOneAnswerIsBoundedInBytes(t *testing.T) {
 }
 
 func TestHistoriesAtOnceAreBoundedForEachUserAndForAll(t *testing.T) {
-	r := start(t, setup{opts: edge.Options{History: edge.HistoryOptions{PerUser: 2, AtOnce: 3}}})
+	r := start(t, setup{opts: edge.Options{History: edge.HistoryOptions{PerUser: 2, AtOnce: 3, Waiting: 1}}})
 	r.fill(t, 300, `{"text":"x"}`)
 	var waiting []teller
 	var flows []string
@@ -187,8 +187,9 @@ func TestHistoriesAtOnceAreBoundedForEachUserAndForAll(t *testing.T) {
 		t.Errorf("alice's third: %+v", got.refusal)
 	}
 	hang("edge.c1.history.bob")
+	fourth := tell(t, r.operator, "edge.c1.history", "") // waits for a place
 	if got := askHistory(t, r.operator, "edge.c1.history", ""); !errors.Is(got.refusal, status.ErrOverloaded) {
-		t.Errorf("the fourth of all: %+v", got.refusal)
+		t.Errorf("the fifth of all: %+v", got.refusal)
 	}
 	// Meanwhile nothing else waits.
 	for range 50 {
@@ -202,17 +203,51 @@ func TestHistoriesAtOnceAreBoundedForEachUserAndForAll(t *testing.T) {
 			t.Errorf("one that waited: %d statuses, %v", len(rest.parts), rest.refusal)
 		}
 	}
-	eventually(t, "the places are free again", func() bool {
-		return askHistory(t, r.gateway, aliceAsks, `{"limit":1}`).refusal == nil
-	})
+	if got := fourth.rest(t); got.refusal != nil || len(got.parts) != 300 {
+		t.Errorf("the fourth: %d statuses, %v", len(got.parts), got.refusal)
+	}
 }
 
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for end := time.Now().Add(soon); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
+// Who has the last message of an answer has its place back.
+func TestTheNextHistoryCanBeAskedForAtOnce(t *testing.T) {
+	r := start(t, setup{opts: edge.Options{History: edge.HistoryOptions{PerUser: 1}}})
+	r.fill(t, 1, `{"text":"x"}`)
+	for i := range 500 {
+		body := [2]string{"", "no request"}[i%2]
+		if got := askHistory(t, r.gateway, aliceAsks, body); got.refusal != nil && errors.Is(got.refusal, status.ErrTooManyReplays) {
+			t.Fatalf("number %d: %v", i+1, got.refusal)
 		}
+	}
+}
+
+// A request that waits for a place is told when there is none in time, and when the
+// service stops.
+func TestAHistoryDoesNotWaitForeverForItsPlace(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		wait time.Duration
+		stop bool
+		want *status.Error
+	}{
+		{"none in time", 50 * time.Millisecond, false, status.ErrOverloaded},
+		{"the edge stops", soon, true, status.ErrUnavailable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := start(t, setup{opts: edge.Options{History: edge.HistoryOptions{AtOnce: 1, WaitTimeout: c.wait}}})
+			r.fill(t, 300, `{"text":"x"}`)
+			first := tell(t, r.gateway, aliceAsks, "")
+			first.batch(t)
+			second := tell(t, r.gateway, "edge.c1.history.bob", "")
+			if c.stop {
+				if err := r.gateway.Flush(); err != nil { // it has reached the edge's subscription
+					t.Fatal(err)
+				}
+				go func() { _ = r.service.Stop(t.Context()) }()
+			}
+			if got := second.rest(t); !errors.Is(got.refusal, c.want) || !got.refusal.Retryable() || len(got.parts) > 0 {
+				t.Errorf("%d statuses, refusal %v", len(got.parts), got.refusal)
+			}
+		})
 	}
 }
 

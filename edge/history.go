@@ -45,25 +45,17 @@ func (s *Service) startReplay(j job, body []byte) error {
 	if err := s.replays.enter(r.user); err != nil {
 		return err
 	}
-	s.replays.running.Go(func() { // ends with the answer, at the latest after MaxAge
-		defer s.replays.leave(r.user)
-		s.replay(j, r, body)
-	})
+	s.replays.running.Go(func() { s.replay(j, r, body) }) // ends with the answer, at the latest after MaxAge
 	return nil
 }
 
-// replay answers one request. A panic in what it calls ends that request only.
+// replay answers one request and gives its place back before the last message:
+// who has that may ask again at once.
 func (s *Service) replay(j job, r request, body []byte) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.opts.Logger.Error("edge: a history panicked", "subject", j.subject, "panic", p, "stack", string(debug.Stack()))
-			s.refuse(j, refusalOf(errors.New("panic")))
-		}
-	}()
-	ctx, cancel := context.WithDeadline(s.requests, j.arrived.Add(s.opts.History.MaxAge))
-	defer cancel()
 	a := answering{service: s, job: j, request: r}
-	if err := a.stream(ctx, body); err != nil {
+	err := a.parts(body)
+	s.replays.leave(r.user)
+	if err != nil {
 		refusal := refusalOf(err)
 		if refusal.Retryable() {
 			s.opts.Logger.Warn("edge: no history", "subject", j.subject, "error", err)
@@ -91,12 +83,31 @@ type answering struct {
 	read      bool // at least one batch
 }
 
-// stream sends everything but the last message.
-func (a *answering) stream(ctx context.Context, body []byte) error {
-	asked, err := parseHistoryRequest(body, a.service.opts.History.MaxStatuses)
+// parts sends everything but the last message. A panic in what it calls ends this
+// request only.
+func (a *answering) parts(body []byte) (err error) {
+	s, j := a.service, a.job
+	defer func() {
+		if p := recover(); p != nil {
+			s.opts.Logger.Error("edge: a history panicked", "subject", j.subject, "panic", p, "stack", string(debug.Stack()))
+			err = errors.New("panic")
+		}
+	}()
+	ctx, cancel := context.WithDeadline(s.requests, j.arrived.Add(s.opts.History.MaxAge))
+	defer cancel()
+	asked, err := parseHistoryRequest(body, s.opts.History.MaxStatuses)
 	if err != nil {
 		return err
 	}
+	if err := s.replays.begin(ctx, s.stopping); err != nil {
+		return err
+	}
+	defer s.replays.end()
+	return a.stream(ctx, asked)
+}
+
+// stream is parts once there is a place to read, and until ctx ends.
+func (a *answering) stream(ctx context.Context, asked historyRequest) error {
 	if a.request.user != "" {
 		fl, closeFlow := a.service.flows.open(a.request.conversation)
 		defer closeFlow()

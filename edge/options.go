@@ -51,8 +51,15 @@ type HistoryOptions struct {
 	// PerUser is how many answers one user may have under way; operators count
 	// as one. One more is refused. Default 4.
 	PerUser int
-	// AtOnce is the same for all users together. Default 64.
+	// AtOnce is how many answers of all users together are being read. Default 64.
 	AtOnce int
+	// Waiting is how many more requests wait, in the order of their arrival, until
+	// they are: when many browsers come back together. One more is refused as
+	// overloaded. Default 4096.
+	Waiting int
+	// WaitTimeout is how long; then it is refused as well. It is below the
+	// gateway's RequestTimeout. Default 15 s.
+	WaitTimeout time.Duration
 }
 
 // DefaultOptions are the options with every default filled in.
@@ -68,6 +75,8 @@ func DefaultOptions() Options {
 			FlowTimeout: 20 * time.Second,
 			PerUser:     4,
 			AtOnce:      64,
+			Waiting:     4096,
+			WaitTimeout: 15 * time.Second,
 		},
 		Limits:  Limits{Categories: 10, ChangesPerMinute: 30, Subscriptions: 64, PayloadBytes: 64 << 10},
 		Version: "0.0.0",
@@ -88,6 +97,7 @@ func (o Options) Validate() error {
 		{"history: most bytes", o.History.MaxBytes},
 		{"history: answers of one user", o.History.PerUser},
 		{"history: answers at once", o.History.AtOnce},
+		{"history: requests that wait", o.History.Waiting},
 		{"limit of categories", o.Limits.Categories},
 		{"limit of changes per minute", o.Limits.ChangesPerMinute},
 		{"limit of subscriptions", o.Limits.Subscriptions},
@@ -104,6 +114,7 @@ func (o Options) Validate() error {
 		{"timeout", o.Timeout},
 		{"history: age", o.History.MaxAge},
 		{"history: flow timeout", o.History.FlowTimeout},
+		{"history: wait timeout", o.History.WaitTimeout},
 	} {
 		if d.value < 0 {
 			errs = append(errs, fmt.Errorf("edge: %s %v is negative: leave it out for the default", d.name, d.value))
@@ -123,6 +134,8 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.History.FlowTimeout, d.History.FlowTimeout)
 	setDefault(&o.History.PerUser, d.History.PerUser)
 	setDefault(&o.History.AtOnce, d.History.AtOnce)
+	setDefault(&o.History.Waiting, d.History.Waiting)
+	setDefault(&o.History.WaitTimeout, d.History.WaitTimeout)
 	setDefault(&o.Limits.Categories, d.Limits.Categories)
 	setDefault(&o.Limits.ChangesPerMinute, d.Limits.ChangesPerMinute)
 	setDefault(&o.Limits.Subscriptions, d.Limits.Subscriptions)
