@@ -200,7 +200,8 @@ func TestTruncatedByAgeAndBySize(t *testing.T) {
 			}
 			p := history.NewReader(nc).Replay(history.Query{Conversation: "c1", Place: place(2)})
 			got := drain(t, p, 200)
-			if len(got.truncated) != 1 || got.truncated[0] < first {
+			// Age goes on while it is read, and may overtake it again.
+			if len(got.truncated) == 0 || got.truncated[0] < first || !slices.IsSorted(got.truncated) || c.name == "size" && len(got.truncated) > 1 {
 				t.Fatalf("truncated %v, the stream began at %d before", got.truncated, first)
 			}
 			for _, seq := range got.sequences {
