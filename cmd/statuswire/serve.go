@@ -37,6 +37,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	}
 	defer unlock()
 	opts.Logger = slog.New(slog.NewTextHandler(std.err, nil))
+	limitMemory(opts.Logger)
 	a, err := app.New(opts)
 	if err != nil {
 		return err
