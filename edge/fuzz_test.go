@@ -18,7 +18,7 @@ func FuzzHistoryRequest(f *testing.F) {
 		``, `{}`, `null`, `[]`, `{"after":1}{`, `{"after":18446744073709551615}`, `{"after":1,"after":2}`, `{"after":-0}`,
 		`{"categories":["engine","a_1"],"after":120,"seen":{"engine":130},"since":"2024-01-19T12:00:00.123+01:00","limit":1000,"min_priority":"normal"}`,
 		`{"categories":["\u0065ngine"]}`, `{"\u0061fter":1}`, `{"seen":{"engine":1,"engine":2}}`, `{"since":"0000-01-01T00:00:00Z"}`,
-		`{"limit":1e1}`, `{"min_priority":"urgent","x":[[[[[]]]]]}`,
+		`{"limit":1e1}`, `{"epoch":"d9fdx0sj3k3z","after":1}`, `{"epoch":null}`, `{"epoch":"\ud800"}`, `{"min_priority":"urgent","x":[[[[[]]]]]}`,
 	} {
 		f.Add([]byte(body))
 	}
@@ -47,6 +47,9 @@ func FuzzHistoryRequest(f *testing.F) {
 				t.Fatalf("seen %q: %v", subject, err)
 			}
 		}
+		if len(q.Place.Epoch) > 32 {
+			t.Fatalf("epoch %q", q.Place.Epoch)
+		}
 		if q.MinPriority != "" && !q.MinPriority.Known() {
 			t.Fatalf("priority %q", q.MinPriority)
 		}
@@ -68,7 +71,7 @@ func write(t *testing.T, q history.Query, limit int) []byte {
 		}
 		seen[c] = seq
 	}
-	fields := map[string]any{"categories": append([]status.Category{}, q.Categories...), "after": q.Place.After, "seen": seen, "limit": limit}
+	fields := map[string]any{"categories": append([]status.Category{}, q.Categories...), "epoch": q.Place.Epoch, "after": q.Place.After, "seen": seen, "limit": limit}
 	if !q.Since.IsZero() {
 		fields["since"] = q.Since.Format(time.RFC3339Nano)
 	}

@@ -78,6 +78,7 @@ type answering struct {
 	bytes     int   // sent so far
 	count     int
 	nextAfter uint64
+	epoch     string // of nextAfter
 	truncated uint64
 	more      bool
 	read      bool // at least one batch
@@ -148,6 +149,9 @@ func (a *answering) next(ctx context.Context, replay *history.Replay) (history.B
 	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
 	b, err := replay.Next(ctx, min(a.left, history.MaxBatch))
+	if errors.Is(err, history.ErrOtherEpoch) {
+		return b, status.ErrAheadOfStream.Withf("the position is of another epoch, so the server's data was reset: forget all positions and begin from nothing")
+	}
 	if errors.Is(err, history.ErrAheadOfStream) {
 		return b, status.ErrAheadOfStream.Withf("the position is above the stream's last sequence, so its data was reset: forget all positions and begin from nothing")
 	}
@@ -174,6 +178,7 @@ func (a *answering) hasRoom() bool { return a.left > 0 && a.bytes < a.service.op
 
 // send sends the batch. It is true when not all of it fitted.
 func (a *answering) send(b history.Batch) (cut bool) {
+	a.epoch = b.Epoch
 	if b.Truncated > 0 {
 		a.truncated = b.Truncated
 	}
@@ -219,6 +224,7 @@ func (a *answering) end() {
 		"Description":          {"EOB"},
 		status.HeaderCount:     {strconv.Itoa(a.count)},
 		status.HeaderNextAfter: {strconv.FormatUint(a.nextAfter, 10)},
+		status.HeaderEpoch:     {a.epoch},
 	}}
 	if a.more {
 		last.Header.Set(status.HeaderMore, "true")

@@ -20,16 +20,20 @@ const (
 	// most 38 categories at a time.
 	maxHistoryCategories = 64
 
+	// maxEpochBytes is more than twice what an epoch has.
+	maxEpochBytes = 32
+
 	defaultHistoryLimit = 1000
 )
 
 // historyRequest is the payload of edge.<c>.history:
 //
-//	{"categories":["engine"],"after":120,"seen":{"engine":130},"since":"2026-01-19T12:00:00Z","limit":1000,"min_priority":"normal"}
+//	{"categories":["engine"],"epoch":"d9fdx0sj3k3z","after":120,"seen":{"engine":130},"since":"2026-01-19T12:00:00Z","limit":1000,"min_priority":"normal"}
 //
 // Every field may be missing, and so may all of it.
 type historyRequest struct {
 	categories  []status.Category
+	epoch       string
 	after       uint64
 	seen        map[status.Category]uint64
 	since       time.Time
@@ -81,6 +85,10 @@ func (r *historyRequest) set(name string, value json.RawMessage, maxLimit int) e
 	switch name {
 	case "categories":
 		return r.setCategories(value)
+	case "epoch":
+		if json.Unmarshal(value, &r.epoch) != nil || isNull(value) || len(r.epoch) > maxEpochBytes {
+			return status.ErrBadRequest.Withf("epoch is %s: it must be a string as a join or a history gave it", status.Quote(string(value)))
+		}
 	case "after":
 		return setSequence(&r.after, name, value)
 	case "seen":
@@ -104,7 +112,7 @@ func (r *historyRequest) set(name string, value json.RawMessage, maxLimit int) e
 			return status.ErrBadRequest.Withf("min_priority is %s: it must be low, normal, high or urgent", status.Quote(string(value)))
 		}
 	default:
-		return status.ErrBadRequest.Withf("unknown field %s: there are categories, after, seen, since, limit, min_priority", status.Quote(name))
+		return status.ErrBadRequest.Withf("unknown field %s: there are categories, epoch, after, seen, since, limit, min_priority", status.Quote(name))
 	}
 	return nil
 }
@@ -166,7 +174,7 @@ func (r historyRequest) query(c status.ConversationID) history.Query {
 	q := history.Query{
 		Conversation: c,
 		Categories:   r.categories,
-		Place:        history.Place{After: r.after, Seen: make(map[string]uint64, len(r.seen))},
+		Place:        history.Place{Epoch: r.epoch, After: r.after, Seen: make(map[string]uint64, len(r.seen))},
 		Since:        r.since,
 		MinPriority:  r.minPriority,
 	}

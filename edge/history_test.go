@@ -107,6 +107,16 @@ func askHistory(t testing.TB, nc *nats.Conn, subject, body string) told {
 
 const aliceAsks = "edge.c1.history.alice"
 
+// epoch is what a join says.
+func (r *rig) epoch(t testing.TB) string {
+	t.Helper()
+	w, refusal, _ := ask(t, r.operator, "edge.c1.join")
+	if refusal != nil || w.Epoch == "" {
+		t.Fatalf("epoch %q, %v", w.Epoch, refusal)
+	}
+	return w.Epoch
+}
+
 // fill stores n statuses of c1.engine without waiting for each.
 func (r *rig) fill(t testing.TB, n int, data string) (last uint64) {
 	t.Helper()
@@ -162,7 +172,7 @@ func TestHistoryIsEachStatusAsItIsStored(t *testing.T) {
 			}
 			want := nats.Header{
 				"Status": {"204"}, "Description": {"EOB"},
-				"Status-Count": {"2"}, "Status-Next-After": {fmt.Sprint(last)},
+				"Status-Count": {"2"}, "Status-Next-After": {fmt.Sprint(last)}, "Status-Epoch": {r.epoch(t)},
 			}
 			if len(got.last.Data) != 0 || fmt.Sprint(got.last.Header) != fmt.Sprint(want) {
 				t.Errorf("last message %q %v, want %v", got.last.Data, got.last.Header, want)
@@ -195,6 +205,8 @@ func TestHistoryOfWhatIsAskedFor(t *testing.T) {
 		{`{}`, []uint64{1, 2, 3, 4, 5, 6}, 6, false},
 		{` { "after" : 3 } `, []uint64{4, 5, 6}, 6, false},
 		{`{"after":6}`, nil, 6, false},
+		{`{"epoch":"","after":4}`, []uint64{5, 6}, 6, false},
+		{`{"epoch":"` + r.epoch(t) + `","after":4}`, []uint64{5, 6}, 6, false},
 		{`{"categories":[]}`, []uint64{1, 2, 3, 4, 5, 6}, 6, false},
 		{`{"categories":["engine"]}`, []uint64{1, 3, 6}, 6, false},
 		{`{"categories":["tool","info"],"after":1}`, []uint64{2, 4, 5}, 6, false},
@@ -304,6 +316,13 @@ func TestForgedAndAbsurdRequests(t *testing.T) {
 		{`{"after":null}`, status.ErrBadRequest, `after is "null"`},
 		{`{"after":{"$gt":0}}`, status.ErrBadRequest, "after is"},
 		{`{"after":18446744073709551616}`, status.ErrBadRequest, "after is"},
+		{`{"epoch":1}`, status.ErrBadRequest, `epoch is "1"`},
+		{`{"epoch":null}`, status.ErrBadRequest, `epoch is "null"`},
+		{`{"epoch":["a"]}`, status.ErrBadRequest, "epoch is"},
+		{`{"epoch":"` + strings.Repeat("x", 33) + `"}`, status.ErrBadRequest, "epoch is"},
+		{`{"epoch":"a","epoch":"a"}`, status.ErrBadRequest, `"epoch" is there twice`},
+		{`{"epoch":"another"}`, status.ErrAheadOfStream, "another epoch"},
+		{`{"epoch":"another","after":1}`, status.ErrAheadOfStream, "begin from nothing"},
 		{`{"after":2}`, status.ErrAheadOfStream, "begin from nothing"},
 		{`{"after":18446744073709551615}`, status.ErrAheadOfStream, "begin from nothing"},
 		{`{"seen":{"engine":18446744073709551615}}`, status.ErrAheadOfStream, "begin from nothing"},

@@ -21,7 +21,10 @@ type Welcome struct {
 	// answers it; at most the first hundred, then PresenceTruncated is true.
 	Presence          []presence.Member `json:"presence"`
 	PresenceTruncated bool              `json:"presence_truncated,omitempty"`
-	Snapshot          Snapshot          `json:"snapshot"`
+	// Epoch names the life of the stream that the snapshot's sequences are of. It
+	// belongs to every place that is kept.
+	Epoch    string   `json:"epoch"`
+	Snapshot Snapshot `json:"snapshot"`
 }
 
 // Snapshot is the last status of each category, all true at one sequence.
@@ -64,6 +67,7 @@ func (s *Service) join(ctx context.Context, r request) (any, error) {
 
 		Presence:          members,
 		PresenceTruncated: len(members) < len(list),
+		Epoch:             snapshot.Epoch,
 		Snapshot:          s.snapshot(snapshot, s.room()-size),
 	}, nil
 }

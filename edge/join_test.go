@@ -64,7 +64,7 @@ func TestJoinOfAConversationWithoutStatuses(t *testing.T) {
 	}
 	want := `{"conversation":"c2","categories":["engine","tool","workflow","progress","error","info"],` +
 		`"limits":{"categories":10,"changes_per_minute":30,"subscriptions":64,"payload_bytes":65536},` +
-		`"presence":[],"snapshot":{"up_to_seq":0,"statuses":[]}}`
+		`"presence":[],"epoch":"` + r.epoch(t) + `","snapshot":{"up_to_seq":0,"statuses":[]}}`
 	if string(m.Data) != want {
 		t.Errorf("got  %s\nwant %s", m.Data, want)
 	}

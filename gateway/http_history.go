@@ -199,12 +199,14 @@ func historyLine(seq, subject, stored string, data []byte) []byte {
 
 // historyEnd is the last line:
 //
-//	{"end":{"count":1,"next_after":53,"more":false,"truncated":6}}
+//	{"end":{"count":1,"next_after":53,"epoch":"d9fdx0sj3k3z","more":false,"truncated":6}}
 func historyEnd(count int, header nats.Header) []byte {
 	b := strconv.AppendInt([]byte(`{"end":{"count":`), int64(count), 10)
 	b = append(b, `,"next_after":`...)
 	b = append(b, header.Get(status.HeaderNextAfter)...)
-	b = append(b, `,"more":`...)
+	b = append(b, `,"epoch":"`...)
+	b = append(b, header.Get(status.HeaderEpoch)...)
+	b = append(b, `","more":`...)
 	b = strconv.AppendBool(b, header.Get(status.HeaderMore) == "true")
 	if first := header.Get(status.HeaderTruncated); first != "" {
 		b = append(b, `,"truncated":`...)

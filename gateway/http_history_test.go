@@ -66,6 +66,7 @@ type line struct {
 	End     *struct {
 		Count     int
 		NextAfter int `json:"next_after"`
+		Epoch     string
 		More      *bool
 		Truncated int
 	}
@@ -143,6 +144,10 @@ func TestTheHistoryIsReadLineByLine(t *testing.T) {
 	if none, last := r.history("empty/history", bearer("alice")); len(none) != 0 || *last.End.More {
 		t.Errorf("of nothing: %v and %+v", sequences(none), last.End)
 	}
+	epoch := last.End.Epoch
+	if some, last := r.history("c1/history?after=5&epoch="+epoch, bearer("alice")); epoch == "" || !slices.Equal(sequences(some), []int{6}) || last.End.Epoch != epoch {
+		t.Errorf("with the epoch: %v and %+v", sequences(some), last.End)
+	}
 	r.purge(4)
 	if some, last := r.history("c1/history?after=1", bearer("alice")); !slices.Equal(sequences(some), []int{4, 5, 6}) || last.End.Truncated != 4 {
 		t.Errorf("got %v and %+v", sequences(some), last.End)
@@ -169,6 +174,10 @@ func TestAHistoryThatCannotBeReadIsAStatus(t *testing.T) {
 		{"c1/history?categories=A", 400, 20101, "bad category"},
 		{"c1/history?last_event_id=1", 400, 20101, "unknown parameter"},
 		{"c1/history?after=4711", 409, 20121, "above the stream's last sequence"},
+		{"c1/history?epoch=another&after=1", 409, 20121, "another epoch"},
+		{"c1/history?epoch=another", 409, 20121, "another epoch"},
+		{"c1/history?epoch=", 400, 20101, "parameter epoch is empty"},
+		{"c1/history?epoch=" + strings.Repeat("e", 33), 400, 20101, "epoch is"},
 		{"c9/history", 404, 20102, `conversation "c9" is not found or not yours`},
 	} {
 		r.mustRefuseHTTP(tt.path, tt.code, tt.errCode, tt.text, bearer("alice"))

@@ -99,6 +99,7 @@ func parseEventsQuery(r *http.Request) (eventsQuery, error) {
 // edge.<c>.history has. What the values may be is the edge's to say.
 type historyQuery struct {
 	Categories  []status.Category `json:"categories,omitempty"` // none: all
+	Epoch       string            `json:"epoch,omitempty"`
 	After       uint64            `json:"after,omitempty"`
 	Since       string            `json:"since,omitempty"`
 	Limit       *int              `json:"limit,omitempty"`
@@ -106,7 +107,7 @@ type historyQuery struct {
 }
 
 func parseHistoryQuery(r *http.Request) (historyQuery, error) {
-	q, err := queryValues(r.URL.RawQuery, "categories", "after", "since", "limit", "min_priority")
+	q, err := queryValues(r.URL.RawQuery, "categories", "epoch", "after", "since", "limit", "min_priority")
 	if err != nil {
 		return historyQuery{}, err
 	}
@@ -115,7 +116,7 @@ func parseHistoryQuery(r *http.Request) (historyQuery, error) {
 			return historyQuery{}, fmt.Errorf("parameter %s is empty: leave it out", name)
 		}
 	}
-	h := historyQuery{Since: q["since"], MinPriority: q["min_priority"]}
+	h := historyQuery{Epoch: q["epoch"], Since: q["since"], MinPriority: q["min_priority"]}
 	if h.Categories, err = parseCategories(q); err != nil {
 		return historyQuery{}, err
 	}

@@ -58,6 +58,7 @@ const (
 
 	HeaderCount     = "Status-Count"      // how many statuses came
 	HeaderNextAfter = "Status-Next-After" // everything wanted up to it has come: ask again after it
+	HeaderEpoch     = "Status-Epoch"      // which life of the stream HeaderNextAfter is of: send it along
 	HeaderMore      = "Status-More"       // "true" when the answer was cut: ask again at once
 )
 
@@ -66,7 +67,7 @@ const (
 var (
 	ErrBadRequest     = &Error{400, 20101, "request makes no sense"}
 	ErrNotTheirs      = &Error{404, 20102, "conversation is not found or not yours"}
-	ErrAheadOfStream  = &Error{409, 20121, "position is above the stream's last sequence"}
+	ErrAheadOfStream  = &Error{409, 20121, "position is not of the stream's data of now"}
 	ErrTooManyReplays = &Error{429, 20122, "too many histories are being read"}
 )
 

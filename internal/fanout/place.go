@@ -3,6 +3,8 @@ package fanout
 // Place says how far somebody has all statuses. It is not changed once it is
 // handed out.
 type Place struct {
+	// Epoch names the life of the stream that the place is of; "": it is not known.
+	Epoch string
 	// After is a stream sequence up to which everything is known.
 	After uint64
 	// Seen has later positions of single literal subjects; nil for none.

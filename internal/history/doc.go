@@ -3,6 +3,8 @@
 // sequence of each subject, and whole replays from a place in the stream, with
 // what retention has dropped.
 //
+// Sequences are of one life of the stream, which an epoch names (epoch.go).
+//
 // It uses direct get (ADR-31) and makes no JetStream consumer: a read leaves
 // nothing behind on the server. The edge and the fan-out are its callers; who
 // may read what is theirs to decide.

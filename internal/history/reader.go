@@ -25,6 +25,7 @@ const (
 type Reader struct {
 	batches   pool
 	questions pool // multi_last, STREAM.INFO, single messages
+	epoch     knownEpoch
 }
 
 // NewReader returns a reader over one connection or more. Each must be allowed
@@ -39,6 +40,8 @@ func NewReader(conns ...*nats.Conn) *Reader {
 // Snapshot is the last status of each category of a conversation, all true at
 // one sequence.
 type Snapshot struct {
+	// Epoch is the life of the stream that UpToSequence is of, see Batch.
+	Epoch string
 	// UpToSequence is the stream's last sequence when the snapshot was read:
 	// whatever is not in it and matters has a greater one.
 	UpToSequence uint64
@@ -48,7 +51,13 @@ type Snapshot struct {
 
 // Snapshot reads the last status of each category of a conversation.
 func (r *Reader) Snapshot(ctx context.Context, c status.ConversationID) (Snapshot, error) {
-	return r.newest(ctx, []string{status.ConversationSubjects(c)}, 0)
+	epoch, err := r.epochBefore(ctx)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	s, err := r.newest(ctx, []string{status.ConversationSubjects(c)}, 0)
+	s.Epoch = epoch
+	return s, err
 }
 
 // LastSequences returns the sequence of the newest stored message for each

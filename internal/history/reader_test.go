@@ -263,7 +263,7 @@ func TestARefusalKeepsTheServersWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sub.Unsubscribe()
-	_, err = history.NewReader(nc).Snapshot(t.Context(), "c1")
+	_, _, err = history.NewReader(nc).After(t.Context(), "status.c1.*", 0, 9, 9)
 	var refused *history.RefusedError
 	if !errors.As(err, &refused) || refused.Code != 408 || refused.Description != "Bad Request" {
 		t.Errorf("err = %v, want RefusedError 408 Bad Request", err)
@@ -279,7 +279,7 @@ func TestAReaderGivesUpWithItsContext(t *testing.T) {
 	defer sub.Unsubscribe()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := history.NewReader(nc).Snapshot(ctx, "c1"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, _, err := history.NewReader(nc).After(ctx, "status.c1.*", 0, 9, 9); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("err = %v, want the context's", err)
 	}
 	if n := nc.NumSubscriptions(); n != 1 {

@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
 
@@ -10,6 +11,9 @@ import (
 
 // Place says how far somebody has all statuses.
 type Place struct {
+	// Epoch names the life of the stream that the place is of, as a Batch or a
+	// Snapshot gave it; "": it is not checked.
+	Epoch string
 	// After: everything up to this sequence is known.
 	After uint64
 	// Seen are later positions of single subjects; may be nil.
@@ -37,6 +41,9 @@ type Batch struct {
 	// UpTo: everything wanted up to this sequence has been returned, or is
 	// reported as truncated.
 	UpTo uint64
+	// Epoch names the life of the stream that UpTo is of. Another one's sequences
+	// have nothing to do with this one's.
+	Epoch string
 	// Truncated is not 0 when retention has dropped something that was wanted,
 	// from before Messages: the first sequence that could still be had. A
 	// subject that holds as many messages as it may counts as truncated when its
@@ -53,6 +60,9 @@ type Batch struct {
 type Replay struct {
 	r      *Reader
 	filter filter
+
+	epoch string // of all that was returned, and of the place; "" while it is not known
+	fixed bool   // the caller knows it, by its query or a batch
 
 	after uint64            // everything wanted up to it was returned
 	seen  map[string]uint64 // as Place.Seen
@@ -91,7 +101,7 @@ const maxNothing = 3
 
 // Replay begins a replay. It asks nothing yet.
 func (r *Reader) Replay(q Query) *Replay {
-	p := &Replay{r: r, filter: newFilter(q), after: q.Place.After, seen: maps.Clone(q.Place.Seen), size: firstSize}
+	p := &Replay{r: r, filter: newFilter(q), epoch: q.Place.Epoch, fixed: q.Place.Epoch != "", after: q.Place.After, seen: maps.Clone(q.Place.Seen), size: firstSize}
 	if p.seen == nil {
 		p.seen = map[string]uint64{}
 	}
@@ -100,8 +110,18 @@ func (r *Reader) Replay(q Query) *Replay {
 
 // Next returns the next batch, of at most `most` messages and never more than
 // MaxBatch. It is ErrAheadOfStream when the place is above the stream's last
-// sequence. After an error the same batch can be asked for again.
+// sequence or of another epoch. After an error the same batch can be asked for again.
 func (p *Replay) Next(ctx context.Context, most int) (Batch, error) {
+	for {
+		b, err := p.next(ctx, most)
+		if !errors.Is(err, ErrOtherEpoch) || p.fixed {
+			return b, err
+		}
+		// What was read may be of either one, and was not given away.
+	}
+}
+
+func (p *Replay) next(ctx context.Context, most int) (Batch, error) {
 	if p.pass == nil {
 		if err := p.begin(ctx); err != nil {
 			return Batch{}, err
@@ -118,7 +138,8 @@ func (p *Replay) Next(ctx context.Context, most int) (Batch, error) {
 		return Batch{}, err
 	}
 	p.skip(lost)
-	b := Batch{Truncated: lost.first(), Done: read.done}
+	p.fixed = true
+	b := Batch{Epoch: p.epoch, Truncated: lost.first(), Done: read.done}
 	for _, m := range read.messages {
 		if m.Sequence > p.known(m.Subject) && p.filter.wants(m) {
 			b.Messages = append(b.Messages, m)
@@ -135,6 +156,13 @@ func (p *Replay) Next(ctx context.Context, most int) (Batch, error) {
 // begin asks what is new and plans the way to it. When nothing is, the pass has
 // no way to go.
 func (p *Replay) begin(ctx context.Context) error {
+	if p.epoch == "" {
+		epoch, err := p.r.epochBefore(ctx)
+		if err != nil {
+			return err
+		}
+		p.epoch = epoch
+	}
 	s, err := p.r.newest(ctx, p.filter.subjects, p.lowest()+1)
 	if err != nil {
 		return err

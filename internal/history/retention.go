@@ -15,6 +15,7 @@ const streamInfo = "$JS.API.STREAM.INFO.STATUS"
 
 // retained is what the stream holds at one moment.
 type retained struct {
+	epoch         string
 	messages      uint64
 	first         uint64 // one above last when there is no message
 	firstTime     time.Time
@@ -24,12 +25,18 @@ type retained struct {
 	counts        map[string]uint64 // messages of each subject asked for
 }
 
+// infoRequest is a STREAM.INFO request.
+type infoRequest struct {
+	SubjectsFilter string `json:"subjects_filter,omitempty"`
+}
+
 // infoAnswer is what is read of a STREAM.INFO answer.
 type infoAnswer struct {
 	Error *struct {
 		Description string `json:"description"`
 	} `json:"error"`
-	Config struct {
+	Created time.Time `json:"created"`
+	Config  struct {
 		MaxPerSubject int64 `json:"max_msgs_per_subject"`
 	} `json:"config"`
 	State struct {
@@ -42,9 +49,10 @@ type infoAnswer struct {
 	} `json:"state"`
 }
 
-// retained asks what is stored, with the counts of the subjects that match.
+// retained asks what is stored, with the counts of the subjects that match; of
+// none for "".
 func (r *Reader) retained(ctx context.Context, subjects string) (retained, error) {
-	body, err := json.Marshal(map[string]string{"subjects_filter": subjects})
+	body, err := json.Marshal(infoRequest{subjects})
 	if err != nil {
 		return retained{}, fmt.Errorf("read the stream's state: %w", err)
 	}
@@ -69,7 +77,10 @@ func (r *Reader) retained(ctx context.Context, subjects string) (retained, error
 	if a.Error != nil {
 		return retained{}, fmt.Errorf("read the stream's state: %w: %s", ErrUnavailable, a.Error.Description)
 	}
+	epoch := epochOf(a.Created)
+	r.epoch.set(epoch)
 	return retained{
+		epoch:    epoch,
 		messages: a.State.Messages,
 		first:    max(a.State.FirstSeq, 1), firstTime: a.State.FirstTime,
 		last: a.State.LastSeq, lastTime: a.State.LastTime,

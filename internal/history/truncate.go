@@ -40,6 +40,12 @@ func (p *Replay) lost(ctx context.Context, read []Message) (lost, error) {
 	if err != nil {
 		return lost{}, err
 	}
+	if kept.epoch != p.epoch {
+		if p.pass = nil; !p.fixed {
+			p.epoch = kept.epoch
+		}
+		return lost{}, ErrOtherEpoch
+	}
 	// The answers may come from two servers, each with its own last message.
 	if p.highest() > max(kept.last, p.pass.upTo) {
 		return lost{}, ErrAheadOfStream

@@ -4,6 +4,8 @@ import "maps"
 
 // Place says how far somebody has all statuses of a subscription.
 type Place struct {
+	// Epoch names the life of the stream that the place is of; "": it is not known.
+	Epoch string
 	// After: everything up to this sequence of the stream has arrived.
 	After uint64
 	// Seen are later positions of single literal subjects. It may be nil, and is
