@@ -10,7 +10,10 @@ import { checkCategories, type Priority, type Status } from "./status.ts";
 export interface HistoryOptions {
   /** Of these categories; default all. */
   readonly categories?: readonly string[];
-  /** What is newer than this sequence, or than the `place` of a subscription. Default: everything that is kept. */
+  /**
+   * What is newer than this sequence, or than the `place` of a subscription, which is an error of kind
+   * `ahead_of_stream` when the server's data was reset since. Default: everything that is kept.
+   */
   readonly after?: number | Place;
   /** What was stored at this time or later. */
   readonly since?: Date;
@@ -47,7 +50,7 @@ export async function* readHistory(context: Context, conversation: string, optio
     }
     left -= page.parts.length;
     if (!page.more) return;
-    place = { after: page.nextAfter, seen: place.seen };
+    place = { epoch: page.epoch, after: page.nextAfter, seen: place.seen };
   }
 }
 

@@ -15,6 +15,8 @@ export interface Welcome {
   readonly members: readonly Member[];
   /** There are more than were named. */
   readonly membersTruncated: boolean;
+  /** The stream that the sequences are of: another one when the server's data was reset. */
+  readonly epoch: string | undefined;
   /** The last status of each category, all true at one sequence. */
   readonly snapshot: {
     /** Everything that is newer than the snapshot has a greater sequence. */
@@ -28,7 +30,7 @@ export interface Welcome {
 
 /** Reads the answer; throws an UnavailableError for what is none. */
 export function readJoined(answer: unknown): Welcome {
-  const { conversation, categories, limits, presence, presence_truncated, snapshot } = isObject(answer) ? answer : {};
+  const { conversation, categories, limits, presence, presence_truncated, epoch, snapshot } = isObject(answer) ? answer : {};
   const upTo = isObject(snapshot) ? snapshot.up_to_seq : undefined;
   if (typeof conversation !== "string" || !isSequence(upTo)) throw new UnavailableError("unavailable", "the server's answer to a join cannot be read");
   const stored: unknown = isObject(snapshot) ? snapshot.statuses : undefined;
@@ -38,6 +40,7 @@ export function readJoined(answer: unknown): Welcome {
     limits: isObject(limits) ? Object.fromEntries(Object.entries(limits).filter((entry): entry is [string, number] => typeof entry[1] === "number")) : {},
     members: readMembers(presence),
     membersTruncated: presence_truncated === true,
+    epoch: typeof epoch === "string" ? epoch : undefined,
     snapshot: {
       upTo,
       statuses: Array.isArray(stored) ? stored.flatMap(readStored).sort((a, b) => a.sequence - b.sequence) : [],

@@ -12,6 +12,11 @@
 // page that breaks off leaves nothing behind, and what retention has dropped is
 // reported before what follows it, once.
 //
+// An *epoch* names the stream that the place is of. When the server's data was
+// reset there is another stream, whose sequences begin anew and may well be above
+// the place: so every question for the history says the epoch, the server refuses
+// another one's place, and everything begins from nothing.
+//
 // While a page is asked for, live statuses are held. There is room for a bounded
 // number; when it does not do, they are thrown away, and the history is read on
 // until it has them. A consumer that is too slow is treated in the same way:
@@ -19,6 +24,8 @@
 
 /** How far everything is known. */
 export interface Place {
+  /** The stream that the sequences are of. Without it, it is not checked. */
+  readonly epoch?: string | undefined;
   /** Everything up to this sequence of the stream. */
   readonly after: number;
   /** Category → a later sequence, for single categories. */
@@ -54,7 +61,7 @@ export type Again = "always" | "restoring" | "never";
 export interface Failure {
   readonly error: Error;
   readonly again: Again;
-  /** The place lies beyond the end of the stream. */
+  /** The place lies beyond the end of the stream, or is another stream's. */
   readonly ahead?: boolean;
   readonly retryAfterMillis?: number | undefined;
 }
@@ -70,6 +77,7 @@ export type Event<T> =
   | {
       readonly type: "joined";
       readonly id: number;
+      readonly epoch?: string | undefined;
       readonly upTo: number;
       readonly statuses: readonly Item<T>[];
       readonly truncated: boolean;
@@ -77,6 +85,7 @@ export type Event<T> =
   | {
       readonly type: "page";
       readonly id: number;
+      readonly epoch?: string | undefined;
       /** In the order of the stream. */
       readonly items: readonly Item<T>[];
       readonly nextAfter: number;
@@ -107,7 +116,7 @@ export type Action<T> =
   /** Something between the last delivery and the next one is missing. */
   | { readonly type: "truncated"; readonly firstSequence: number; readonly reason: TruncationReason }
   /** Everything up to this sequence has been delivered. */
-  | { readonly type: "known"; readonly after: number }
+  | { readonly type: "known"; readonly after: number; readonly epoch: string | undefined }
   /** The subscription has begun. Once. */
   | { readonly type: "started" }
   /** It has ended, by itself when there is an error. Once, and the last action. */
@@ -132,8 +141,8 @@ const defaultHold = 1_000;
 const defaultPage = 1_000;
 
 /**
- * How often in a row the server must say that the place lies beyond its end before
- * it is believed: the answer of a server that lags behind the others looks the same.
+ * How often in a row the server must say that it does not have the place before it
+ * is believed: the answer of a server that lags behind the others looks the same.
  */
 const aheadBelieved = 3;
 
@@ -155,6 +164,7 @@ export class Recovery<T> {
   readonly #page: number;
 
   #phase: Phase = "offline";
+  #epoch: string | undefined; // of #after and #seen
   #after = 0;
   readonly #seen = new Map<string, number>();
   #placed: boolean; // #after and #seen say something
@@ -176,7 +186,10 @@ export class Recovery<T> {
     this.#holdLimit = options.hold ?? defaultHold;
     this.#page = options.page ?? defaultPage;
     this.#placed = options.from !== undefined;
-    if (options.from !== undefined) this.#move(options.from.after, options.from.seen);
+    if (options.from !== undefined) {
+      this.#epoch = options.from.epoch;
+      this.#move(options.from.after, options.from.seen);
+    }
   }
 
   get phase(): Phase {
@@ -266,7 +279,7 @@ export class Recovery<T> {
       return;
     }
     this.#phase = "replaying";
-    const place = { after: this.#after, seen: Object.fromEntries(this.#seen) };
+    const place = { epoch: this.#epoch, after: this.#after, seen: Object.fromEntries(this.#seen) };
     this.#do({ type: "history", id: ++this.#id, place, limit: Math.min(this.#page, this.#room) });
   }
 
@@ -307,8 +320,14 @@ export class Recovery<T> {
       this.#wait("ask", this.#ahead - 1);
       return;
     }
-    // Another stream: nothing of it is known.
+    this.#reset();
+  }
+
+  /** It is another stream: nothing of it is known. */
+  #reset(): void {
     this.#ahead = 0;
+    this.#throwAway(); // some may be of the old one
+    this.#epoch = undefined;
     this.#seen.clear();
     this.#after = 0;
     this.#do({ type: "truncated", firstSequence: 1, reason: "reset" });
@@ -318,6 +337,7 @@ export class Recovery<T> {
   #takeJoin(event: Extract<Event<T>, { type: "joined" }>): void {
     this.#attempt = 0;
     this.#placed = true;
+    this.#take(event.epoch);
     if (this.#snapshot) {
       if (event.truncated) this.#do({ type: "truncated", firstSequence: event.upTo + 1, reason: "snapshot" });
       for (const item of event.statuses) if (this.#wants(item)) this.#deliver(item, "snapshot");
@@ -328,7 +348,12 @@ export class Recovery<T> {
 
   #takePage(event: Extract<Event<T>, { type: "page" }>): void {
     this.#attempt = 0;
+    if (this.#epoch !== undefined && event.epoch !== undefined && event.epoch !== this.#epoch) {
+      this.#reset();
+      return;
+    }
     this.#ahead = 0;
+    this.#take(event.epoch);
     // The first status after a gap is marked; it may be one that is left out here.
     const isMarked = event.items.some(({ truncated }) => truncated !== undefined);
     if (!isMarked) this.#reportGap(event.truncated);
@@ -357,7 +382,10 @@ export class Recovery<T> {
 
   #hold(live: Live<T>): void {
     this.#held.push(live);
-    if (this.#held.length <= this.#holdLimit) return;
+    if (this.#held.length > this.#holdLimit) this.#throwAway();
+  }
+
+  #throwAway(): void {
     for (const { sequence } of this.#held) this.#thrownAway = Math.max(this.#thrownAway, sequence);
     this.#held = [];
   }
@@ -409,6 +437,13 @@ export class Recovery<T> {
     this.#do({ type: "deliver", item: { category: item.category, sequence: item.sequence, value: item.value }, origin });
   }
 
+  /** What follows is of this stream. */
+  #take(epoch: string | undefined): void {
+    if (epoch === this.#epoch) return;
+    this.#epoch = epoch;
+    this.#do({ type: "known", after: this.#after, epoch });
+  }
+
   #wants({ category }: Item<T>): boolean {
     return this.#wanted === null || this.#wanted.has(category);
   }
@@ -425,6 +460,6 @@ export class Recovery<T> {
     this.#after = Math.max(this.#after, after);
     for (const [category, sequence] of Object.entries(seen)) this.#seen.set(category, sequence);
     for (const [category, sequence] of this.#seen) if (sequence <= this.#after) this.#seen.delete(category);
-    this.#do({ type: "known", after: this.#after });
+    this.#do({ type: "known", after: this.#after, epoch: this.#epoch });
   }
 }

@@ -24,6 +24,8 @@ const maxPagesAtOnce = 2;
 /** One page of the history, in the order of the stream. */
 export interface Page {
   readonly parts: readonly Part[];
+  /** The stream that the sequences are of. */
+  readonly epoch: string | undefined;
   /** Ask again from here. */
   readonly nextAfter: number;
   readonly more: boolean;
@@ -73,6 +75,7 @@ export class Requests {
     const { conversation, categories, place, since, minPriority, limit } = query;
     const payload = {
       ...(categories === undefined ? {} : { categories }),
+      ...(place.epoch === undefined ? {} : { epoch: place.epoch }),
       after: place.after,
       ...(Object.keys(place.seen).length === 0 ? {} : { seen: place.seen }),
       ...(since === undefined ? {} : { since: since.toISOString() }),
@@ -155,6 +158,7 @@ const pageGapMillis = 30_000;
 function endOfPage({ headers }: Msg, parts: readonly Part[]): Page {
   return {
     parts,
+    epoch: headers?.get("Status-Epoch") || undefined,
     nextAfter: sequenceHeader(headers, "Status-Next-After"),
     more: headers?.get("Status-More") === "true",
     truncated: truncatedHeader(headers),

@@ -50,7 +50,7 @@ const leastQueue = 100;
 type Entry =
   | { readonly status: Status }
   | { readonly truncation: Truncation }
-  | { readonly known: number };
+  | { readonly known: number; readonly epoch: string | undefined };
 
 export class StatusSubscription implements Subscription, Participant, Listener {
   readonly conversation: string;
@@ -63,6 +63,7 @@ export class StatusSubscription implements Subscription, Participant, Listener {
   readonly #started = deferred<void>();
   readonly #closed = deferred<StatuswireError | undefined>();
   readonly #awaited = new Set<string>(); // subjects whose SUB has not taken effect
+  #epoch: string | undefined;
   #after: number;
   readonly #seen: Map<string, number>;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -79,6 +80,7 @@ export class StatusSubscription implements Subscription, Participant, Listener {
     this.conversation = conversation;
     this.categories = categories.length === 0 ? undefined : [...new Set(categories)];
     this.#subjects = (this.categories ?? ["*"]).map((category) => `status.${conversation}.${category}`);
+    this.#epoch = from?.epoch;
     this.#after = from?.after ?? 0;
     this.#seen = new Map(Object.entries(from?.seen ?? {}));
     this.#recovery = new Recovery({
@@ -115,7 +117,7 @@ export class StatusSubscription implements Subscription, Participant, Listener {
   }
 
   get place(): Place {
-    return { after: this.#after, seen: Object.fromEntries(this.#seen) };
+    return { epoch: this.#epoch, after: this.#after, seen: Object.fromEntries(this.#seen) };
   }
 
   get closed(): Promise<StatuswireError | undefined> {
@@ -224,7 +226,7 @@ export class StatusSubscription implements Subscription, Participant, Listener {
         this.#inTurn({ truncation: this.#truncation(action.firstSequence, action.reason) });
         break;
       case "known":
-        this.#inTurn({ known: action.after });
+        this.#inTurn({ known: action.after, epoch: action.epoch });
         break;
       case "started":
         this.#started.resolve();
@@ -240,8 +242,8 @@ export class StatusSubscription implements Subscription, Participant, Listener {
     if (link.nats === undefined) return; // "disconnected" is on its way
     let event: Event<Status>;
     try {
-      const { snapshot } = readJoined(await requests.json(link.nats, `edge.${this.conversation}.join`));
-      event = { type: "joined", id, upTo: snapshot.upTo, statuses: snapshot.statuses.map(itemOf), truncated: snapshot.truncated };
+      const { epoch, snapshot } = readJoined(await requests.json(link.nats, `edge.${this.conversation}.join`));
+      event = { type: "joined", id, epoch, upTo: snapshot.upTo, statuses: snapshot.statuses.map(itemOf), truncated: snapshot.truncated };
     } catch (error) {
       event = { type: "failed", id, ...failureOf(error as StatuswireError) };
     }
@@ -282,11 +284,16 @@ export class StatusSubscription implements Subscription, Participant, Listener {
     if ("status" in entry) {
       this.#seen.set(entry.status.category, entry.status.sequence);
     } else if ("known" in entry) {
+      this.#epoch = entry.epoch;
       this.#after = entry.known;
       for (const [category, sequence] of this.#seen) if (sequence <= entry.known) this.#seen.delete(category);
     } else {
       const { truncation } = entry;
-      if (truncation.reason === "reset") this.#seen.clear();
+      if (truncation.reason === "reset") {
+        this.#epoch = undefined;
+        this.#after = 0;
+        this.#seen.clear();
+      }
       callSafely(() => this.#options.onTruncated?.(truncation));
       this.#context.events.tell({ type: "truncated", ...truncation });
     }

@@ -166,6 +166,33 @@ test("the end of the stream is believed to lie before the place when said three 
   assert.deepEqual(told(machine.handle(ahead(6))), ["truncated reset 1", "history 7 after 0 {} limit 1000"]);
 });
 
+test("every question says which stream the place is of, and another one's page is a reset", () => {
+  const machine = new Recovery<string>();
+  machine.handle({ type: "connected" });
+  machine.handle({ type: "subscribed" });
+  machine.handle({ type: "joined", id: 1, epoch: "old", upTo: 10, statuses: [], truncated: false });
+  const ask = (): Action<string> | undefined => machine.handle({ type: "refresh" }).at(-1);
+  assert.deepEqual(ask(), { type: "history", id: 2, place: { epoch: "old", after: 10, seen: {} }, limit: 1000 });
+  machine.handle(live("a", 11)); // held, and perhaps the old one's
+  const page: E = { type: "page", id: 2, epoch: "new", nextAfter: 30, more: false, items: [item("a", 12)] };
+  assert.deepEqual(machine.handle(page), [
+    { type: "truncated", firstSequence: 1, reason: "reset" },
+    { type: "history", id: 3, place: { epoch: undefined, after: 0, seen: {} }, limit: 1000 },
+  ]);
+  const out = machine.handle({ ...page, id: 3, items: [item("a", 1)] });
+  assert.deepEqual(told(out), ["known 0", "a1 replay", "known 30"]);
+  assert.deepEqual(out[0], { type: "known", after: 0, epoch: "new" });
+  assert.deepEqual(ask(), { type: "history", id: 4, place: { epoch: "new", after: 30, seen: {} }, limit: 1000 });
+});
+
+test("a place that was kept without its stream takes that of the first page", () => {
+  const machine = new Recovery<string>({ from: { after: 10, seen: {} } });
+  machine.handle({ type: "connected" });
+  machine.handle({ type: "subscribed" });
+  const out = machine.handle({ type: "page", id: 1, epoch: "new", nextAfter: 12, more: false, items: [item("a", 12)] });
+  assert.deepEqual(told(out), ["known 10", "a12 replay", "known 12", "started"]);
+});
+
 test("a final refusal ends it, one that passes does not", () => {
   const machine = begun();
   assert.deepEqual(told(machine.handle({ type: "refused", error: new Error("later"), again: "always" })), ["wait 2 attempt 0"]);

@@ -6,7 +6,7 @@
 import { type Action, type Event, type Item, type Live, Recovery, type RecoveryOptions } from "../src/recovery.ts";
 
 interface Message {
-  readonly epoch: number; // which stream, of those that a reset of the data has begun
+  readonly epoch: number; // which stream, of those that resets of the data have begun
   readonly category: string;
   readonly sequence: number;
 }
@@ -62,7 +62,8 @@ export class World {
   #stored: Message[] = [];
   #first = 1;
   #lastSequence = 0;
-  readonly #begin = new Map<number, number>(); // epoch → what is up to here is not wanted
+  /** What is up to here is not wanted. */
+  #begin: { readonly epoch: number; readonly sequence: number } | undefined;
 
   #connected = false;
   #active = false; // the SUBs have taken effect
@@ -74,12 +75,11 @@ export class World {
   #waiting = 0; // delivered and not consumed
   #mostWaiting = 0;
   #lost = false; // some live copy was
-  #aheadOf = 0; // place of the client when the stream was reset; 0 when it knows
 
   constructor(options: WorldOptions = {}) {
     this.#options = options;
     this.machine = new Recovery(options);
-    if (options.from !== undefined) this.#begin.set(0, options.from.after);
+    if (options.from !== undefined) this.#begin = { epoch: 0, sequence: options.from.after };
   }
 
   run(steps: readonly Step[]): void {
@@ -181,27 +181,34 @@ export class World {
   /** What is wrong with the outcome, in words; empty when all is well. */
   faults(): string[] {
     const faults: string[] = [];
-    const begin = this.#begin.get(0);
-    if (begin === undefined) faults.push("it has no beginning");
+    const begin = this.#begin ?? { epoch: 0, sequence: 0 };
+    const isBefore = ({ epoch, sequence }: Message): boolean => epoch < begin.epoch || (epoch === begin.epoch && sequence <= begin.sequence);
+    if (this.#begin === undefined) faults.push("it has no beginning");
     if (this.#mostWaiting > (this.#options.room ?? Infinity)) faults.push(`${this.#mostWaiting} waited for the consumer`);
     if (this.machine.phase !== "live") faults.push(`it rests in ${this.machine.phase}`);
     const at = new Map<Message, number>();
     const newest = new Map<string, number>();
+    let stream = begin.epoch; // of the last delivery
     for (const [i, line] of this.log.entries()) {
-      if ("truncated" in line) continue;
+      if ("truncated" in line) {
+        if (line.truncated === "reset") stream = -1;
+        continue;
+      }
       const { deliver: m, origin } = line;
       const name = nameOf(m);
       if (at.has(m)) faults.push(`${name} was delivered twice`);
       at.set(m, i);
       if (!this.#wanted(m)) faults.push(`${name} was not asked for`);
-      if (m.epoch === 0 && origin !== "snapshot" && m.sequence <= (begin ?? 0)) faults.push(`${name} was there before it began`);
+      if (stream === -1) stream = m.epoch;
+      else if (m.epoch !== stream) faults.push(`${name} was delivered after a status of stream ${stream}, and no reset reported`);
+      if (origin !== "snapshot" && isBefore(m)) faults.push(`${name} was there before it began`);
       const key = `${m.epoch}.${m.category}`;
       if (m.sequence < (newest.get(key) ?? 0)) faults.push(`${name} was delivered after ${newest.get(key)}`);
       newest.set(key, m.sequence);
     }
     for (const m of this.published) {
       if (at.has(m) || !this.#wanted(m) || this.#purged.has(m)) continue;
-      if (m.epoch === 0 && m.sequence <= (begin ?? Infinity)) continue; // before it began
+      if (isBefore(m)) continue;
       if (!this.#dropped.has(m)) faults.push(`${nameOf(m)} is still stored and was never delivered`);
       else if (!this.#reported(m, at)) faults.push(`${nameOf(m)} is gone and nobody was told`);
     }
@@ -249,13 +256,12 @@ export class World {
           this.log.push({ deliver: action.item.value, origin: action.origin });
           break;
         case "truncated":
-          if (action.reason === "reset") this.#aheadOf = 0;
           this.log.push({ truncated: action.reason });
           break;
         case "started":
           if (this.started) throw new Error("it started twice");
           this.started = true;
-          if (event.type === "joined") this.#begin.set(0, event.upTo);
+          if (event.type === "joined") this.#begin = { epoch: Number(event.epoch), sequence: event.upTo };
           break;
         case "end":
           this.ended = action.error ?? true;
@@ -265,9 +271,6 @@ export class World {
   }
 
   #publish(n: number, copies: number): void {
-    // A new stream that has overtaken the client's place cannot be told from the
-    // old one: that is a limit of the protocol, not of the rule.
-    if (this.#aheadOf > 0 && this.#lastSequence + 2 >= this.#aheadOf) return;
     const category = all[n % all.length] as string;
     const last = this.#stored.findLast((m) => m.category === category)?.sequence ?? 0;
     const message = { epoch: this.#epoch, category, sequence: ++this.#lastSequence };
@@ -294,21 +297,12 @@ export class World {
   }
 
   #reset(): void {
-    const known = this.#highestKnown();
-    if (!this.started || this.#aheadOf > 0 || known === 0) return;
-    this.#cut();
+    this.#cut(); // the server was stopped
     for (const m of this.#stored) this.#dropped.add(m);
     this.#epoch++;
     this.#stored = [];
     this.#first = 1;
     this.#lastSequence = 0;
-    this.#aheadOf = known;
-  }
-
-  /** The highest sequence in the client's place, as its next request will tell. */
-  #highestKnown(): number {
-    const delivered = this.log.flatMap((line) => ("deliver" in line && line.deliver.epoch === this.#epoch ? [line.deliver.sequence] : []));
-    return Math.max(this.#epoch === 0 ? (this.#begin.get(0) ?? 0) : 0, ...delivered);
   }
 
   #arrive(n: number): boolean {
@@ -337,12 +331,14 @@ export class World {
     const newest = new Map<string, Message>();
     for (const m of this.#stored) newest.set(m.category, m);
     const statuses = [...newest.values()].sort((a, b) => a.sequence - b.sequence).map(itemOf);
-    return { type: "joined", id, upTo: this.#lastSequence, statuses, truncated: false };
+    return { type: "joined", id, epoch: String(this.#epoch), upTo: this.#lastSequence, statuses, truncated: false };
   }
 
   #page({ id, place, limit }: Extract<Action<Message>, { type: "history" }>, how: Step["op"]): Event<Message> {
     const end = this.#lastSequence - (how === "lag" ? 2 : 0);
-    if ([place.after, ...Object.values(place.seen)].some((sequence) => sequence > end)) {
+    const epoch = String(this.#epoch);
+    const isOthers = place.epoch !== undefined && place.epoch !== epoch;
+    if (isOthers || [place.after, ...Object.values(place.seen)].some((sequence) => sequence > end)) {
       return { type: "failed", id, error: new Error("ahead"), again: "never", ahead: true };
     }
     const from = (category: string): number => Math.max(place.after, place.seen[category] ?? 0);
@@ -358,7 +354,7 @@ export class World {
     });
     const truncated = gone || full ? this.#first : undefined;
     const nextAfter = more ? (page.at(-1)?.sequence ?? place.after) : end;
-    return { type: "page", id, items: page.map(itemOf), nextAfter, more, truncated };
+    return { type: "page", id, epoch, items: page.map(itemOf), nextAfter, more, truncated };
   }
 
   #effect(): void {
