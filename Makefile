@@ -68,7 +68,7 @@ test-e2e: build node-deps chromium $(TOOLS)/nats ## the built binary with real c
 
 .PHONY: test-chaos
 test-chaos: build node-deps ## cut sockets, killed servers, retried publishes: 5 minutes of them; a short form is in test-e2e
-	STATUSWIRE_BIN=$(CURDIR)/$(BIN) go test -tags $(E2E_TAG) -count=1 -v -timeout 15m -run '^TestChaos$$' ./test -chaos.full
+	STATUSWIRE_BIN=$(CURDIR)/$(BIN) go test -tags $(E2E_TAG) -count=1 -v -timeout 15m -run "^TestChaos" ./test -chaos.full
 
 .PHONY: bench
 bench: build ## CPU per delivery beside write(2) and nats-server: about 10 minutes

@@ -71,14 +71,15 @@ func (l *chaosLog) allReady() bool {
 	return len(l.ready) == len(l.clients)
 }
 
-// behind is the number of clients that have not got the last status of each of
-// their subjects.
+// behind is the number of clients that have neither got the last status of each of
+// their subjects nor been told that it is gone.
 func (l *chaosLog) behind(acked map[string][]uint64) (count int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for name, c := range l.clients {
 		for _, subject := range c.subjects {
-			if l.newest[name][subject] < uint64(len(acked[subject])) {
+			last := len(acked[subject])
+			if last > 0 && l.newest[name][subject] < uint64(last) && acked[subject][last-1] >= c.gaps[subject] {
 				count++
 				break
 			}
@@ -93,6 +94,7 @@ type plannedClient struct {
 	Token         string              `json:"token"`
 	Library       string              `json:"library,omitempty"`       // of an unmodified one
 	Subjects      []string            `json:"subjects,omitempty"`      // of an unmodified one
+	Covered       map[string][]string `json:"covered"`                 // by a wildcard of Subjects
 	Conversations map[string][]string `json:"conversations,omitempty"` // of ours, with their categories
 	Quick         bool                `json:"quick,omitempty"`         // ours: tries sooner than by default
 }

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,6 +29,7 @@ type chaosPublisher struct {
 	rate     float64             // statuses a second of each conversation
 	again    float64             // share that is published twice on purpose
 	seed     uint64
+	padding  int // bytes that a status has besides
 
 	published  atomic.Int64 // acknowledged statuses
 	retries    atomic.Int64 // publishes again because nothing came back
@@ -104,7 +106,7 @@ func (p *chaosPublisher) next(giveUp context.Context, random *rand.Rand, subject
 	if twice {
 		p.repeats.Add(1)
 		if unheard {
-			_ = p.js.Conn().PublishMsg(numbered(subject, n)) // the next attempt tells
+			_ = p.js.Conn().PublishMsg(p.numbered(subject, n)) // the next attempt tells
 		}
 	}
 	ack := p.once(giveUp, subject, n)
@@ -130,10 +132,10 @@ func (p *chaosPublisher) next(giveUp context.Context, random *rand.Rand, subject
 }
 
 // numbered is status n of a subject, with n as its Nats-Msg-Id.
-func numbered(subject string, n int) *nats.Msg {
+func (p *chaosPublisher) numbered(subject string, n int) *nats.Msg {
 	m := nats.NewMsg(subject)
 	m.Header.Set(nats.MsgIdHdr, fmt.Sprint(n))
-	m.Data = fmt.Appendf(nil, `{"text":"step %d of something that takes a while","metadata":{"n":%d}}`, n, n)
+	m.Data = fmt.Appendf(nil, `{"text":"step %d of something that takes a while","metadata":{"n":%d,"padding":%q}}`, n, n, strings.Repeat("-", p.padding))
 	return m
 }
 
@@ -148,7 +150,7 @@ func (p *chaosPublisher) fault(format string, args ...any) {
 func (p *chaosPublisher) once(giveUp context.Context, subject string, n int) *jetstream.PubAck {
 	ctx, cancel := context.WithTimeout(giveUp, ackPatience)
 	defer cancel()
-	ack, err := p.js.PublishMsg(ctx, numbered(subject, n), jetstream.WithRetryAttempts(0))
+	ack, err := p.js.PublishMsg(ctx, p.numbered(subject, n), jetstream.WithRetryAttempts(0))
 	if err == nil {
 		if ack.Duplicate {
 			p.duplicates.Add(1)

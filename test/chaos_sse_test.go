@@ -23,6 +23,8 @@ type sseClient struct {
 	conversation string
 	silence      time.Duration // without a byte the connection is given up
 	log          *chaosLog
+	subjects     []string
+	forgetful    bool // the server does not keep everything
 
 	lastID string
 }
@@ -111,7 +113,16 @@ func (c *sseClient) event(id, event, data string) {
 		c.lastID = id
 		c.tell(said{Subject: "status." + c.conversation + "." + s.Category, N: s.Metadata.N, Seq: seq})
 	case "truncated":
-		c.wrong("truncated: %s", data) // nothing that is kept here is old enough to go
+		var gap struct {
+			First uint64 `json:"first_seq"`
+		}
+		if err := json.Unmarshal([]byte(data), &gap); err != nil || !c.forgetful {
+			c.wrong("truncated: %s", data)
+			return
+		}
+		for _, subject := range c.subjects {
+			c.tell(said{Subject: subject, First: gap.First})
+		}
 	case "error":
 		var refusal struct{ Error struct{ Code int } }
 		if err := json.Unmarshal([]byte(data), &refusal); err != nil || refusal.Error.Code < http.StatusInternalServerError {

@@ -30,6 +30,8 @@ type chaosForm struct {
 	stall                                time.Duration // the longest
 	settle                               time.Duration // until all must have everything
 	quick                                bool          // all our clients try sooner than by default; else every second one
+	padding                              int           // bytes that each status has besides
+	retention                            string        // the block of the configuration; "" keeps everything
 }
 
 var (
@@ -37,6 +39,14 @@ var (
 		time: 20 * time.Second, conversations: 6, rate: 60, ours: 8, core: 4, ws: 4, sse: 3, quick: true,
 		faultEvery: 500 * time.Millisecond, publisherEvery: 2 * time.Second, endEvery: 6 * time.Second,
 		stall: 5 * time.Second, settle: 30 * time.Second,
+	}
+	// chaosForgetful keeps some four seconds of what is published, less than many a
+	// client is away.
+	chaosForgetful = chaosForm{
+		time: 20 * time.Second, conversations: 6, rate: 60, ours: 8, core: 4, ws: 4, sse: 3, quick: true,
+		faultEvery: 500 * time.Millisecond, publisherEvery: 2 * time.Second, endEvery: 8 * time.Second,
+		stall: 15 * time.Second, settle: 30 * time.Second,
+		padding: 4 << 10, retention: "retention { max_bytes: 1MB }",
 	}
 	chaosLong = chaosForm{
 		time: 5 * time.Minute, conversations: 20, rate: 200, ours: 50, core: 25, ws: 25, sse: 10,
@@ -72,6 +82,14 @@ func TestChaos(t *testing.T) {
 	if *chaosFull {
 		form = chaosLong
 	}
+	runChaos(t, form)
+}
+
+// TestChaosWithLittleRetention drops statuses while clients are away: what they do
+// not get, they must have been told of.
+func TestChaosWithLittleRetention(t *testing.T) { runChaos(t, chaosForgetful) }
+
+func runChaos(t *testing.T, form chaosForm) {
 	seed := *chaosSeed
 	for seed == 0 {
 		seed = rand.Uint64()
@@ -106,7 +124,7 @@ type chaos struct {
 
 func newChaos(t *testing.T, form chaosForm, seed uint64) *chaos {
 	c := &chaos{t: t, form: form, seed: seed, random: rand.New(rand.NewPCG(seed, 1<<32)), faults: map[string]int{}, kinds: map[string]int{},
-		config: writeConfig(t, chaosConfig), dataDir: t.TempDir(), browsers: startNetwork(t), services: startNetwork(t)}
+		config: writeConfig(t, chaosConfig+form.retention), dataDir: t.TempDir(), browsers: startNetwork(t), services: startNetwork(t)}
 	c.startServer()
 
 	subjects := map[string][]string{}
@@ -129,6 +147,7 @@ func newChaos(t *testing.T, form chaosForm, seed uint64) *chaos {
 	c.publisher.rate = form.rate / float64(form.conversations)
 	c.publisher.again = 0.03
 	c.publisher.seed = seed
+	c.publisher.padding = form.padding
 	c.startClients(users)
 	return c
 }
@@ -174,10 +193,14 @@ func (c *chaos) startClients(users []string) {
 	}{{"@nats-io/nats-core", c.form.core}, {"nats.ws", c.form.ws}} {
 		for range library.count {
 			client := c.addClient(library.name, atLeastOnce)
-			p := plannedClient{Name: client.name, Token: token(), Library: library.name}
+			p := plannedClient{Name: client.name, Token: token(), Library: library.name, Covered: map[string][]string{}}
 			for range 3 {
 				conversation, categories := c.want(client)
 				if len(categories) == len(chaosCategories) {
+					for _, category := range categories {
+						all := "status." + conversation + ".*"
+						p.Covered[all] = append(p.Covered[all], "status."+conversation+"."+category)
+					}
 					categories = []string{"*"}
 				}
 				for _, category := range categories {
@@ -190,9 +213,10 @@ func (c *chaos) startClients(users []string) {
 	var readers []*sseClient
 	for range c.form.sse {
 		client := c.addClient("server-sent events", atLeastOnce)
-		r := &sseClient{name: client.name, token: token(), silence: chaosSilence}
+		r := &sseClient{name: client.name, token: token(), silence: chaosSilence, forgetful: c.form.retention != ""}
 		var categories []string
 		r.conversation, categories = c.want(client)
+		r.subjects = client.subjects
 		r.url = fmt.Sprintf("http://%s/v1/conversations/%s/events?categories=%s", c.browsers.address(), r.conversation, strings.Join(categories, ","))
 		readers = append(readers, r)
 	}
@@ -273,6 +297,10 @@ func (c *chaos) breakEverything() {
 		c.t.Errorf("not everything was acknowledged within %v: %v", c.form.settle, err)
 		return
 	}
+	if c.form.retention != "" {
+		// A gap is told with what comes after it, and nothing may have.
+		c.publishOneOfEach(giveUp)
+	}
 	acked := c.publisher.log()
 	caughtUp := func() bool { return c.log.behind(acked) == 0 }
 	if !c.waitUntil("every client has caught up", time.Until(healed.Add(c.form.settle)), caughtUp) {
@@ -281,11 +309,15 @@ func (c *chaos) breakEverything() {
 	}
 	c.t.Logf("broken for %v; all had everything %v after that", healed.Sub(began).Round(time.Second), time.Since(healed).Round(100*time.Millisecond))
 	// One more of each: what comes late, and twice, would come before it.
-	for subject := range acked {
-		c.publisher.next(giveUp, c.random, subject)
-	}
+	c.publishOneOfEach(giveUp)
 	acked = c.publisher.log()
 	c.waitUntil("every client has the last status", 10*time.Second, caughtUp)
+}
+
+func (c *chaos) publishOneOfEach(giveUp context.Context) {
+	for subject := range c.publisher.log() {
+		c.publisher.next(giveUp, c.random, subject)
+	}
 }
 
 // breakLinks breaks one link after the other; each way comes once before any comes
@@ -374,7 +406,7 @@ func (c *chaos) compare() {
 		for _, fault := range faults {
 			c.t.Error(fault)
 		}
-		if len(client.gaps) > 0 {
+		if len(client.gaps) > 0 && c.form.retention == "" {
 			c.t.Errorf("%s: was told of gaps %v, although everything is kept", client.name, client.gaps)
 		}
 		total := sums[client.kind]
@@ -383,6 +415,13 @@ func (c *chaos) compare() {
 	}
 	for _, text := range c.publisher.wrong {
 		c.t.Error(text)
+	}
+	var all tally
+	for _, sum := range sums {
+		all.add(sum)
+	}
+	if all.missed == 0 && c.form.retention != "" {
+		c.t.Error("nobody has missed anything: the retention is not little enough")
 	}
 	p := c.publisher
 	c.t.Logf("published %d, tried again %d times, published twice on purpose %d, answered as duplicates %d",

@@ -1,7 +1,8 @@
 // Browsers of the chaos test: nats-core and nats.ws as they are published, with a
 // unique name, which makes them resumable. Everything else is how soon they try.
 //
-//   node chaos/unmodified.mjs PLAN    PLAN: {"url", "clients": [{"name", "token", "library", "subjects"}]}
+//   node chaos/unmodified.mjs PLAN    PLAN: {"url", "clients": [{"name", "token", "library", "subjects",
+//                                     "covered": {"status.c1.*": ["status.c1.engine"]}}]}
 //
 // Prints what comes as lines of JSON, and ends with its standard input.
 import { randomUUID } from "node:crypto";
@@ -11,12 +12,12 @@ import { readPlan, say } from "./say.mjs";
 
 const { url, clients: planned } = await readPlan();
 
-for (const { name, token, library, subjects } of planned) {
+for (const { name, token, library, subjects, covered } of planned) {
   const nats = clients.find((one) => one.name === library);
-  void follow(nats, name, token, subjects).catch((error) => say(name, { wrong: `${error.stack}` }));
+  void follow(nats, name, token, subjects, covered).catch((error) => say(name, { wrong: `${error.stack}` }));
 }
 
-async function follow(nats, name, token, subjects) {
+async function follow(nats, name, token, subjects, covered) {
   const nc = await nats.connect({
     servers: url,
     token,
@@ -32,7 +33,8 @@ async function follow(nats, name, token, subjects) {
       callback: (error, message) => {
         if (error) return say(name, { wrong: `${subject}: ${error.message}` });
         const first = message.headers.get("Status-Truncated");
-        if (first) say(name, { subject: message.subject, first: Number(first) });
+        // Of all that the subscription covers.
+        if (first) for (const one of covered[subject] ?? [subject]) say(name, { subject: one, first: Number(first) });
         say(name, { subject: message.subject, n: message.json().metadata.n, seq: Number(message.headers.get("Nats-Sequence")) });
       },
     });
