@@ -47,7 +47,7 @@ func (r replay) Next(ctx context.Context) (fanout.Piece, error) {
 	case err != nil:
 		return fanout.Piece{}, err
 	}
-	return fanout.Piece{Statuses: stored(b.Messages), UpTo: b.UpTo, Truncated: b.Truncated, Done: b.Done}, nil
+	return fanout.Piece{Statuses: stored(b.Messages), Epoch: b.Epoch, UpTo: b.UpTo, Truncated: b.Truncated, Done: b.Done}, nil
 }
 
 func stored(messages []history.Message) []fanout.Stored {

@@ -35,6 +35,7 @@ type catchUp struct {
 
 	mu        sync.Mutex // guards what follows; held while something is handed over
 	phase     phase
+	epoch     string            // what the receiver has is of it
 	asked     uint64            // everything up to it the receiver has from before
 	seen      map[string]uint64 // the same for single subjects, with what was handed over since
 	upTo      uint64            // everything up to it the receiver has by now
@@ -53,7 +54,7 @@ const (
 )
 
 func newCatchUp(s *Subscription, place Place) *catchUp {
-	c := &catchUp{topic: s.topic, sub: s, to: s.receiver, asked: place.After, upTo: place.After, seen: map[string]uint64{}}
+	c := &catchUp{topic: s.topic, sub: s, to: s.receiver, epoch: place.Epoch, asked: place.After, upTo: place.After, seen: map[string]uint64{}}
 	maps.Copy(c.seen, place.Seen)
 	c.runs, _ = s.receiver.(RunReceiver)
 	c.pacer, _ = s.receiver.(Pacer)
@@ -151,7 +152,7 @@ func (c *catchUp) noteLocked() {
 }
 
 func (c *catchUp) placeLocked() Place {
-	p := Place{After: c.upTo}
+	p := Place{Epoch: c.epoch, After: c.upTo}
 	for subject, seq := range c.seen {
 		if seq > p.After {
 			if p.Seen == nil {

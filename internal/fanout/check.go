@@ -174,6 +174,7 @@ func (f *Fanout) watch() error {
 			}
 		}
 	})
+	f.running.Go(f.watchEpoch)
 	for range checksAtOnce {
 		f.running.Go(f.check)
 	}

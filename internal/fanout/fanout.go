@@ -200,12 +200,16 @@ func (f *Fanout) Stop(ctx context.Context) error {
 // upstream interest is certain after the next Flush.
 func (f *Fanout) Subscribe(ctx context.Context, subject, queue, sid string, r Receiver) (*Subscription, error) {
 	s := &Subscription{Subject: subject, Queue: queue, SID: sid, receiver: r}
-	if err := f.join(ctx, s); err != nil {
-		return nil, err
+	for {
+		if err := f.join(ctx, s); err != nil {
+			return nil, err
+		}
+		s.began, s.placed = s.topic.place() // before the first message can come
+		if s.topic.add(s) {
+			return s, nil
+		}
+		f.leave(s.topic)
 	}
-	s.began, s.placed = s.topic.place() // before the first message can come
-	s.topic.add(s)
-	return s, nil
 }
 
 // join finds or opens the topic of s and counts it in.
@@ -240,21 +244,27 @@ func (f *Fanout) join(ctx context.Context, s *Subscription) error {
 // fails for good ends the subscription.
 func (f *Fanout) SubscribeAfter(ctx context.Context, subject, sid string, r Receiver, place Place) (*Subscription, error) {
 	s := &Subscription{Subject: subject, SID: sid, receiver: r}
-	if err := f.join(ctx, s); err != nil {
-		return nil, err
+	var c *catchUp
+	for added := false; !added; {
+		if err := f.join(ctx, s); err != nil {
+			return nil, err
+		}
+		switch at := s.topic.at; {
+		case at == nil: // nothing is stored there
+			s.topic.add(s)
+			return s, nil
+		case !at.whole:
+			f.leave(s.topic)
+			return nil, ErrNoPlace
+		}
+		s.began, s.placed = place, true
+		c = newCatchUp(s, place)
+		s.catchUp.Store(c)
+		if added = s.topic.add(s); !added {
+			c.end()
+			f.leave(s.topic)
+		}
 	}
-	switch at := s.topic.at; {
-	case at == nil: // nothing is stored there
-		s.topic.add(s)
-		return s, nil
-	case !at.whole:
-		f.leave(s.topic)
-		return nil, ErrNoPlace
-	}
-	s.began, s.placed = place, true
-	c := newCatchUp(s, place)
-	s.catchUp.Store(c)
-	s.topic.add(s)
 	if !f.begin(c.run) {
 		f.Unsubscribe(s)
 		return nil, ErrStopped

@@ -85,6 +85,8 @@ func (s *memory) visible() ([]fanout.Stored, error) {
 	return s.all, nil
 }
 
+func (s *memory) Epoch(context.Context) (string, error) { return "", nil }
+
 func (s *memory) LastSequences(_ context.Context, subject string) (map[string]uint64, uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -121,6 +121,8 @@ type stream struct {
 	replays int
 	piece   int // statuses in a piece
 
+	epoch string // "": the stream's
+
 	blind              error          // what asking for positions fails with
 	asked              map[string]int // how often
 	asking, mostAsking int            // how many ask at a time
@@ -142,6 +144,17 @@ func (s *stream) LastSequences(ctx context.Context, subject string) (map[string]
 		return nil, 0, err
 	}
 	return s.reader.LastSequences(ctx, subject)
+}
+
+// Epoch implements fanout.Repair.
+func (s *stream) Epoch(ctx context.Context) (string, error) {
+	s.mu.Lock()
+	epoch := s.epoch
+	s.mu.Unlock()
+	if epoch != "" {
+		return epoch, nil
+	}
+	return s.reader.Epoch(ctx)
 }
 
 // checked is how often the positions of the subject were asked for.
@@ -196,7 +209,7 @@ func (r *replay) Next(ctx context.Context) (fanout.Piece, error) {
 	if errors.Is(err, history.ErrAheadOfStream) {
 		err = fanout.ErrAheadOfStream
 	}
-	return fanout.Piece{Statuses: stored(b.Messages), UpTo: b.UpTo, Truncated: b.Truncated, Done: b.Done}, err
+	return fanout.Piece{Statuses: stored(b.Messages), Epoch: b.Epoch, UpTo: b.UpTo, Truncated: b.Truncated, Done: b.Done}, err
 }
 
 func stored(messages []history.Message) []fanout.Stored {

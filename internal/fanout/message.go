@@ -21,6 +21,7 @@ type Message struct {
 	Subject  string
 	Header   nats.Header
 	Data     []byte
+	Epoch    string // of the sequence; "" when it is not known
 	Sequence uint64 // 0 for what is not from the stream, such as presence
 	Low      bool   // of low priority: the first to be left out for a slow browser
 	// Replayed is true when it was read from the stream for this one subscription:

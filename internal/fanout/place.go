@@ -49,7 +49,7 @@ func (p *positions) current() Place {
 	if known := p.place.Load(); known != nil && known.version == version {
 		return known.Place
 	}
-	made := &versionPlace{version: version, Place: Place{After: p.after.Load()}}
+	made := &versionPlace{version: version, Place: Place{Epoch: p.epoch, After: p.after.Load()}}
 	for _, at := range *p.all.Load() {
 		seq := at.handed.Load()
 		switch {

@@ -35,6 +35,9 @@ type positions struct {
 	// when it begins, and a subject without a position had nothing stored. Of others
 	// the first message of each subject is taken as it is.
 	whole bool
+	// epoch is the life of the stream that the positions are of. It is set before the
+	// topic is open, or, of a topic that is not whole, with the first check.
+	epoch string
 	// after is a sequence up to which everything on all subjects was handed over,
 	// also on those that have no position.
 	after atomic.Uint64

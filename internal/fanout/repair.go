@@ -9,6 +9,9 @@ import (
 
 // Repair reads the STATUS stream where the live flow is not enough.
 type Repair interface {
+	// Epoch names the life of the stream before now, "" when that is not known. What
+	// is read afterwards may at most be of a later one.
+	Epoch(ctx context.Context) (string, error)
 	// LastSequences returns the newest sequence of each literal subject that
 	// matches subject, and a sequence up to which that is all there is.
 	LastSequences(ctx context.Context, subject string) (last map[string]uint64, upTo uint64, err error)
@@ -23,13 +26,14 @@ type Repair interface {
 // Replay reads a part of the stream piece by piece. It is used by one goroutine.
 type Replay interface {
 	// Next returns the next piece. After an error it is not called again.
-	// ErrAheadOfStream says that nothing can come after the place.
+	// ErrAheadOfStream says that the place is of other data.
 	Next(ctx context.Context) (Piece, error)
 }
 
 // Piece is a part of a replay.
 type Piece struct {
 	Statuses  []Stored // in order; may be none although there are more
+	Epoch     string   // what UpTo is of
 	UpTo      uint64   // everything wanted up to this sequence was returned
 	Truncated uint64   // not 0: something wanted before Statuses was dropped by retention; the first sequence that can be had
 	Done      bool     // this is the end; Next then asks for what came since
@@ -44,8 +48,8 @@ type Stored struct {
 }
 
 // ErrAheadOfStream is returned by a Replay whose place is above the last sequence
-// of the stream: the place is of other data.
-var ErrAheadOfStream = errors.New("the place is ahead of the stream")
+// of the stream, or of another epoch: the place is of other data.
+var ErrAheadOfStream = errors.New("the place is not of the stream's data of now")
 
 // Pacer is a Receiver that a replay waits for.
 type Pacer interface {

@@ -91,11 +91,12 @@ func (c *catchUp) read(replay Replay) (Piece, error) {
 
 // hand hands a piece over, part by part.
 func (c *catchUp) hand(piece Piece) error {
+	c.mu.Lock()
+	c.epoch = piece.Epoch
 	if piece.Truncated != 0 {
-		c.mu.Lock()
 		c.truncated = piece.Truncated
-		c.mu.Unlock()
 	}
+	c.mu.Unlock()
 	for rest := piece.Statuses; len(rest) > 0; {
 		n := fitting(len(rest), func(i int) int { return len(rest[i].Data) })
 		if err := c.ready(); err != nil {
@@ -120,7 +121,7 @@ func (c *catchUp) handStored(statuses []Stored) {
 			continue
 		}
 		m := replayedMessage(st)
-		m.Replayed = true
+		m.Replayed, m.Epoch = true, c.epoch
 		if prev := c.seen[st.Subject]; prev > 0 {
 			m.Header[headerLastSequence] = number(prev)
 		}
@@ -219,7 +220,7 @@ func (c *catchUp) ready() error {
 func (c *catchUp) restart() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asked, c.upTo = 0, 0
+	c.epoch, c.asked, c.upTo = "", 0, 0
 	clear(c.seen)
 	c.truncated = 1
 }

@@ -40,14 +40,18 @@ type topic struct {
 	key    topicKey
 	group  *group // nil for no queue group
 	refs   int    // subscriptions and those about to be; guarded by Fanout.mu
+	// detached: it is not in Fanout.topics any more, though there are subscriptions;
+	// guarded by Fanout.mu.
+	detached bool
 
 	shard    chan *nats.Msg
 	opened   chan struct{} // closed when upstream is there or openErr set
 	openErr  error
 	upstream *nats.Subscription
 
-	mu       sync.Mutex // guards members, snapshot
+	mu       sync.Mutex // guards members, retired, snapshot
 	members  []*Subscription
+	retired  bool      // nobody may join any more
 	snapshot *audience // the members for delivery; nil when they changed
 
 	order   sync.Mutex // guards what follows
@@ -94,8 +98,9 @@ func (f *Fanout) topic(key topicKey) (t *topic, created bool, err error) {
 func (f *Fanout) leave(t *topic) {
 	f.mu.Lock()
 	t.refs--
-	last := t.refs == 0 && f.topics[t.key] == t
-	if last {
+	found := f.topics[t.key] == t
+	last := t.refs == 0 && (found || t.detached)
+	if found && last {
 		delete(f.topics, t.key)
 		if t.group != nil {
 			f.leaveGroupLocked(t)
@@ -138,11 +143,16 @@ func (f *Fanout) open(t *topic) {
 
 // begin takes what is stored as where the topic begins, and lets pass what has come.
 func (t *topic) begin(ctx context.Context) error {
+	epoch, err := t.fanout.repair.Epoch(ctx)
+	if err != nil {
+		return err
+	}
 	last, upTo, err := t.fanout.repair.LastSequences(ctx, t.key.subject)
 	if err != nil {
 		return err
 	}
 	t.order.Lock()
+	t.at.epoch = epoch
 	t.settleLocked(&gap{last: last, upTo: upTo})
 	waiting := len(t.waiting) > 0 || t.lost
 	t.mending = waiting
@@ -193,12 +203,17 @@ func (f *Fanout) release(t *topic, drain bool) {
 	}
 }
 
-func (t *topic) add(s *Subscription) {
+// add is false when the topic is retired.
+func (t *topic) add(s *Subscription) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.retired {
+		return false
+	}
 	s.index, s.member = len(t.members), true
 	t.members = append(t.members, s)
 	t.snapshot = nil
+	return true
 }
 
 // remove is false when s was no member any more.
@@ -297,6 +312,7 @@ func (t *topic) passesLocked(m *Message) bool {
 
 // advanceLocked notes that m passes; order is held until it is delivered.
 func (t *topic) advanceLocked(m *Message) {
+	m.Epoch = t.at.epoch
 	m.position = t.at.pass(m.Subject, m.Sequence)
 	if t.truncated != 0 {
 		m.tell(t.truncated)

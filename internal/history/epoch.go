@@ -34,11 +34,11 @@ type readEpoch struct {
 
 func (k *knownEpoch) set(epoch string) { k.read.Store(&readEpoch{epoch, time.Now()}) }
 
-// epochBefore is an epoch that the stream had before now, and as a rule still has.
-// Who reads afterwards can say that what it has read is of this one: if it is of a
+// Epoch is an epoch that the stream had before now, and as a rule still has. Who
+// reads afterwards can say that what it has read is of this one: if it is of a
 // later one, its place will be refused, which loses nothing. The other way round, a
 // place of the old stream would be taken for one of the new.
-func (r *Reader) epochBefore(ctx context.Context) (string, error) {
+func (r *Reader) Epoch(ctx context.Context) (string, error) {
 	known := r.epoch.read.Load()
 	if known != nil {
 		if time.Since(known.at) < epochFresh || !r.epoch.asking.CompareAndSwap(false, true) {

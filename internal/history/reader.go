@@ -51,7 +51,7 @@ type Snapshot struct {
 
 // Snapshot reads the last status of each category of a conversation.
 func (r *Reader) Snapshot(ctx context.Context, c status.ConversationID) (Snapshot, error) {
-	epoch, err := r.epochBefore(ctx)
+	epoch, err := r.Epoch(ctx)
 	if err != nil {
 		return Snapshot{}, err
 	}

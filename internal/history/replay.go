@@ -157,7 +157,7 @@ func (p *Replay) next(ctx context.Context, most int) (Batch, error) {
 // no way to go.
 func (p *Replay) begin(ctx context.Context) error {
 	if p.epoch == "" {
-		epoch, err := p.r.epochBefore(ctx)
+		epoch, err := p.r.Epoch(ctx)
 		if err != nil {
 			return err
 		}
