@@ -172,7 +172,7 @@ func (s *webSocket) placesLocked() (all []receipt, changed bool) {
 		if !ok {
 			continue
 		}
-		changed = changed || !sub.placed || p.After != sub.place.After || !maps.Equal(p.Seen, sub.place.Seen)
+		changed = changed || !sub.placed || p.Epoch != sub.place.Epoch || p.After != sub.place.After || !maps.Equal(p.Seen, sub.place.Seen)
 		all = append(all, receipt{sub, p})
 	}
 	return all, changed

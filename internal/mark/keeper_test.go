@@ -101,7 +101,7 @@ func TestMarksOutliveTheProcess(t *testing.T) {
 	h := open(t, store, key("alice", "1"))
 	h.Set(map[string]mark.Mark{
 		engineOf(1):   {Place: mark.Place{After: 9}, Subscriptions: 2},
-		"status.c1.*": {Place: mark.Place{After: 3, Seen: map[string]uint64{"status.c1.tool": 8, "status.c1.engine": 9}}, Subscriptions: 1},
+		"status.c1.*": {Place: mark.Place{Epoch: "d9fdx0sj3k3z", After: 3, Seen: map[string]uint64{"status.c1.tool": 8, "status.c1.engine": 9}}, Subscriptions: 1},
 		"status.c2.>": {Place: mark.Place{After: 4}, Subscriptions: 1},
 	})
 	h.Close()
@@ -124,7 +124,7 @@ func TestMarksOutliveTheProcess(t *testing.T) {
 	wantTaken(t, next, engineOf(1), 9, 9, 0)
 	wantTaken(t, next, "status.c2.>", 4)
 	p, ok := next.Take("status.c1.*")
-	if !ok || p.After != 3 || len(p.Seen) != 2 || p.Seen["status.c1.tool"] != 8 || p.Seen["status.c1.engine"] != 9 {
+	if !ok || p.Epoch != "d9fdx0sj3k3z" || p.After != 3 || len(p.Seen) != 2 || p.Seen["status.c1.tool"] != 8 || p.Seen["status.c1.engine"] != 9 {
 		t.Fatalf("the wildcard goes on from %v (%v)", p, ok)
 	}
 	for range 2 {

@@ -16,14 +16,23 @@ type Place struct {
 // at is how far the place is for one literal subject.
 func (p Place) at(subject string) uint64 { return max(p.After, p.Seen[subject]) }
 
-func (p Place) equal(q Place) bool { return p.After == q.After && maps.Equal(p.Seen, q.Seen) }
+func (p Place) equal(q Place) bool {
+	return p.Epoch == q.Epoch && p.After == q.After && maps.Equal(p.Seen, q.Seen)
+}
 
-// Lower is the place up to which both have everything.
+// noEpoch is no epoch of any stream.
+const noEpoch = "-"
+
+// Lower is the place up to which both have everything. Of two epochs there is none,
+// whichever one is the stream's now: then it is a place that no stream has.
 func Lower(p, q Place) Place {
 	if p.equal(q) {
 		return p
 	}
-	low := Place{After: min(p.After, q.After)}
+	if p.Epoch != q.Epoch {
+		return Place{Epoch: noEpoch}
+	}
+	low := Place{Epoch: p.Epoch, After: min(p.After, q.After)}
 	for _, seen := range []map[string]uint64{p.Seen, q.Seen} {
 		for subject := range seen {
 			if at := min(p.at(subject), q.at(subject)); at > low.After {

@@ -9,6 +9,18 @@ import (
 
 func at(p mark.Place, subject string) uint64 { return max(p.After, p.Seen[subject]) }
 
+func TestTheLowerPlaceOfTwoEpochsIsOfNone(t *testing.T) {
+	p, q := mark.Place{Epoch: "one", After: 7}, mark.Place{Epoch: "two", After: 7}
+	if low := mark.Lower(p, mark.Place{Epoch: "one", After: 5}); low.Epoch != "one" || low.After != 5 {
+		t.Errorf("of one epoch: %+v", low)
+	}
+	for _, other := range []mark.Place{q, {After: 7}} {
+		if low := mark.Lower(p, other); low.Epoch == "one" || low.Epoch == "two" || low.Epoch == "" || low.After != 0 {
+			t.Errorf("of %+v and %+v: %+v", p, other, low)
+		}
+	}
+}
+
 func TestTheLowerPlaceIsTheLowerForEachSubject(t *testing.T) {
 	subjects := []string{"status.c.a", "status.c.b", "status.c.c", "status.c.d"}
 	random := func() mark.Place {

@@ -21,10 +21,10 @@ type record struct {
 
 // A message of the stream has one record a line. The last record of a key counts.
 //
-//	{"u":"alice","n":"6f9619ff-…","k":2,"m":{"c1":{"engine":{"a":120,"t":1768824191500},"*":{"a":100,"s":{"tool":130},"n":2}}}}
+//	{"u":"alice","n":"6f9619ff-…","k":2,"m":{"c1":{"engine":{"e":"d9fdx0sj3k3z","a":120,"t":1768824191500},"*":{"e":"d9fdx0sj3k3z","a":100,"s":{"tool":130},"n":2}}}}
 //
 // u user, n name, k connections (1 when left out), m marks by conversation and the
-// last token of the subject; of a mark, a is Place.After, s is Place.Seen by
+// last token of the subject; of a mark, e is Place.Epoch, a is Place.After, s is Place.Seen by
 // category, n subscriptions (1 when left out), t the end in milliseconds of Unix
 // time, left out while the connection is open.
 type wireRecord struct {
@@ -35,6 +35,7 @@ type wireRecord struct {
 }
 
 type wireMark struct {
+	Epoch         string            `json:"e,omitempty"`
 	After         uint64            `json:"a,omitempty"`
 	Seen          map[string]uint64 `json:"s,omitempty"`
 	Subscriptions int               `json:"n,omitempty"`
@@ -69,7 +70,7 @@ func appendRecord(dst []byte, r record) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		m := wireMark{After: sp.Place.After}
+		m := wireMark{Epoch: sp.Place.Epoch, After: sp.Place.After}
 		if sp.Subscriptions > 1 {
 			m.Subscriptions = sp.Subscriptions
 		}
@@ -125,7 +126,7 @@ func readRecord(line []byte) (record, error) {
 			if _, _, err := split(subject); err != nil {
 				return record{}, err
 			}
-			sp := spot{Mark: Mark{Place{After: m.After}, max(1, m.Subscriptions)}}
+			sp := spot{Mark: Mark{Place{Epoch: m.Epoch, After: m.After}, max(1, m.Subscriptions)}}
 			if m.Until != 0 {
 				sp.until = time.UnixMilli(m.Until)
 			}

@@ -289,7 +289,7 @@ const (
 func (e *entry) baseBytes() int { return entryBytes + len(e.key.User) + len(e.key.Name) }
 
 func sizeOf(subject string, sp spot) int {
-	n := spotBytes + len(subject)
+	n := spotBytes + len(subject) + len(sp.Place.Epoch)
 	for seen := range sp.Place.Seen {
 		n += positionBytes + len(seen)
 	}
