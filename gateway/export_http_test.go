@@ -9,13 +9,14 @@ import (
 	"github.com/statuswire/statuswire/internal/fanout"
 )
 
-// ParseEventsQuery reads the query of a request for events.
-func ParseEventsQuery(r *http.Request) (categories []string, after uint64, resumed bool, err error) {
+// ParseEventsQuery reads the query of a request for events; after as an id of an
+// event.
+func ParseEventsQuery(r *http.Request) (categories []string, after string, resumed bool, err error) {
 	q, err := parseEventsQuery(r)
 	for _, c := range q.categories {
 		categories = append(categories, string(c))
 	}
-	return categories, q.after, q.resumed, err
+	return categories, string(q.after.append(nil)), q.resumed, err
 }
 
 // HistoryQuery reads the query of a request for the history and makes what the
@@ -37,19 +38,23 @@ func NewEventPlaces() EventPlaces { return EventPlaces{newEventPlaces()} }
 type Sent struct {
 	Subject  string
 	Sequence uint64
+	Epoch    string
 }
 
 // Leave notes a stream that had everything up to after, and then sent what it did.
 func (p EventPlaces) Leave(now time.Time, subject string, after uint64, sent ...Sent) {
 	var events sentEvents
 	for _, s := range sent {
-		events.see(&fanout.Message{Subject: s.Subject, Sequence: s.Sequence})
+		events.see(&fanout.Message{Subject: s.Subject, Sequence: s.Sequence, Epoch: s.Epoch})
 	}
-	p.places.leave(now, subject, after, &events)
+	p.places.leave(now, subject, fanout.Place{Epoch: events.epoch, After: after}, &events)
 }
 
 // From is where somebody begins who has the event with the id.
-func (p EventPlaces) From(subject string, id uint64) fanout.Place { return p.places.from(subject, id) }
+func (p EventPlaces) From(subject, id string) fanout.Place {
+	has, _ := parseEventID(id)
+	return p.places.from(subject, has)
+}
 
 // Len is how many streams are remembered.
 func (p EventPlaces) Len() int { return p.places.byAge.Len() }

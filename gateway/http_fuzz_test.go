@@ -23,6 +23,7 @@ func FuzzEventsQuery(f *testing.F) {
 		{"", ""}, {"categories=engine,tool", "53"}, {"categories=engine&last_event_id=7", ""}, {"categories=a%2Cb,a", "0"},
 		{"categories", ""}, {"categories=;", ""}, {"last_event_id=18446744073709551616", ""}, {"token=x", ""}, {"categories=a&categories=b", "1"},
 		{"%", "-1"}, {"last_event_id=%30", "\x00"}, {"&&categories=a&&", "+1"},
+		{"", "53-d9fdx0sj3k3z"}, {"last_event_id=007-a", ""}, {"", "1-"}, {"", "-a"}, {"", "1-a\nid: 2"}, {"", "1-A"}, {"", "1-a-b"},
 	} {
 		f.Add(seed[0], seed[1])
 	}
@@ -53,8 +54,17 @@ func FuzzEventsQuery(f *testing.F) {
 		if given == "" {
 			given = values.Get("last_event_id")
 		}
-		if n, err := strconv.ParseUint(given, 10, 64); resumed != (given != "") || resumed && (err != nil || n != after) || !resumed && after != 0 {
-			t.Fatalf("%q and %q give %d, %v", query, id, after, resumed)
+		seq, epoch, dashed := strings.Cut(given, "-")
+		n, err := strconv.ParseUint(seq, 10, 64)
+		want := strconv.FormatUint(n, 10)
+		if dashed {
+			want += "-" + epoch
+		}
+		if resumed != (given != "") || resumed && err != nil || after != want {
+			t.Fatalf("%q and %q give %s, %v", query, id, after, resumed)
+		}
+		if strings.Trim(epoch, "0123456789abcdefghijklmnopqrstuvwxyz") != "" || len(epoch) > 32 || dashed && epoch == "" {
+			t.Fatalf("%q and %q give the epoch %q", query, id, epoch)
 		}
 	})
 }
@@ -64,7 +74,7 @@ func FuzzEventsQuery(f *testing.F) {
 func FuzzHistoryQuery(f *testing.F) {
 	for _, seed := range []string{
 		"", "categories=engine,tool&after=120&since=2026-01-19T12:00:00Z&limit=1000&min_priority=normal",
-		"limit=-1", "limit=1e3", "after=18446744073709551616", `since="}`, "min_priority=%22%2C%22after%22%3A1", "limit=&after=", "seen=1", "limit=0", "after=0",
+		"limit=-1", "limit=1e3", "after=18446744073709551616", `since="}`, "min_priority=%22%2C%22after%22%3A1", "limit=&after=", "seen=1", "limit=0", "after=0", "epoch=d9fdx0sj3k3z&after=7", "epoch=%22",
 	} {
 		f.Add(seed)
 	}

@@ -55,7 +55,7 @@ func parseCategories(q map[string]string) ([]status.Category, error) {
 // eventsQuery is what a request for events asks for.
 type eventsQuery struct {
 	categories []status.Category // none: all
-	after      uint64            // the last event that the asker has
+	after      eventID           // the last event that the asker has
 	resumed    bool              // there is one
 	snapshot   bool              // else the last status of each category comes first
 }
@@ -88,8 +88,9 @@ func parseEventsQuery(r *http.Request) (eventsQuery, error) {
 	if id == "" {
 		return e, nil
 	}
-	if e.after, err = strconv.ParseUint(id, 10, 64); err != nil {
-		return eventsQuery{}, fmt.Errorf("%s %s is no id of an event: those are whole numbers", name, status.Quote(id))
+	var ok bool
+	if e.after, ok = parseEventID(id); !ok {
+		return eventsQuery{}, fmt.Errorf("%s %s is no id of an event: those are like 53-d9fdx0sj3k3z, or whole numbers", name, status.Quote(id))
 	}
 	e.resumed = true
 	return e, nil

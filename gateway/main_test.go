@@ -229,7 +229,7 @@ func (r replay) Next(ctx context.Context) (fanout.Piece, error) {
 	if errors.Is(err, history.ErrAheadOfStream) {
 		err = fanout.ErrAheadOfStream
 	}
-	return fanout.Piece{Statuses: stored(b.Messages), UpTo: b.UpTo, Truncated: b.Truncated, Done: b.Done}, err
+	return fanout.Piece{Statuses: stored(b.Messages), Epoch: b.Epoch, UpTo: b.UpTo, Truncated: b.Truncated, Done: b.Done}, err
 }
 
 func stored(messages []history.Message) []fanout.Stored {

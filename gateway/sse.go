@@ -87,7 +87,7 @@ func (e *events) begin() (first []byte, place *fanout.Place, err error) {
 		return first, &from, nil
 	case e.query.snapshot:
 		shot, err := e.stream.snapshot()
-		return e.appendSnapshot(first, shot), &fanout.Place{After: shot.UpTo}, err
+		return e.appendSnapshot(first, shot), &fanout.Place{Epoch: shot.Epoch, After: shot.UpTo}, err
 	}
 	return first, nil, nil
 }
@@ -118,7 +118,7 @@ func (e *events) shut(s *stream) {
 	}
 	f := s.gateway.deps.Fanout
 	if place, ok := f.Place(e.up); ok {
-		s.gateway.places.leave(time.Now(), e.up.Subject, place.After, &e.sent)
+		s.gateway.places.leave(time.Now(), e.up.Subject, place, &e.sent)
 	}
 	f.Unsubscribe(e.up)
 }

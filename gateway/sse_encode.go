@@ -15,19 +15,18 @@ var heartbeat = []byte(":\n\n")
 
 // encodeEvent makes the event of a status, the same for every stream:
 //
-//	id: 53
+//	id: 53-d9fdx0sj3k3z
 //	event: status
 //	data: {"category":"engine",…}
 //
-// The id is the status's sequence. In front of it stands what was dropped.
+// The id is the status's sequence and the epoch that it is of. In front of it stands what was dropped.
 func encodeEvent(m *fanout.Message, _ string, _ uint8) []byte {
-	b := make([]byte, 0, len(m.Data)+64)
-	return appendStatus(appendTruncated(b, m), m.Sequence, m.Data)
+	b := make([]byte, 0, len(m.Data)+80)
+	return appendStatus(appendTruncated(b, m), eventID{m.Sequence, m.Epoch}, m.Data)
 }
 
-func appendStatus(b []byte, seq uint64, data []byte) []byte {
-	b = append(b, "id: "...)
-	b = strconv.AppendUint(b, seq, 10)
+func appendStatus(b []byte, id eventID, data []byte) []byte {
+	b = id.append(append(b, "id: "...))
 	return appendEvent(append(b, '\n'), "status", oneLine(data))
 }
 

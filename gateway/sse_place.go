@@ -54,9 +54,9 @@ const (
 func newEventPlaces() *eventPlaces { return &eventPlaces{places: map[string][]*list.Element{}} }
 
 // leave notes that a stream of the subject has ended that had everything up to
-// after, unless it has sent nothing behind that.
-func (p *eventPlaces) leave(now time.Time, subject string, after uint64, sent *sentEvents) {
-	e := sent.ended(after)
+// at, unless it has sent nothing behind that.
+func (p *eventPlaces) leave(now time.Time, subject string, at fanout.Place, sent *sentEvents) {
+	e := sent.ended(at)
 	if e.last <= e.place.After && len(e.late) == 0 {
 		return
 	}
@@ -85,19 +85,20 @@ func (p *eventPlaces) forgetLocked(e *list.Element) {
 
 // from is the place of somebody who has the event with the id, as far as is known:
 // by the stream that ended closest behind it.
-func (p *eventPlaces) from(subject string, id uint64) fanout.Place {
+func (p *eventPlaces) from(subject string, has eventID) fanout.Place {
+	id := has.seq
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var best *endedEvents
 	for _, element := range p.places[subject] {
-		if e := element.Value.(endedEvents); e.last >= id && (best == nil || e.last <= best.last) {
+		if e := element.Value.(endedEvents); (has.epoch == "" || has.epoch == e.place.Epoch) && e.last >= id && (best == nil || e.last <= best.last) {
 			best = &e
 		}
 	}
 	if best == nil {
-		return fanout.Place{After: id}
+		return fanout.Place{Epoch: has.epoch, After: id}
 	}
-	from := fanout.Place{After: min(id, best.place.After), Seen: make(map[string]uint64, len(best.place.Seen))}
+	from := fanout.Place{Epoch: has.epoch, After: min(id, best.place.After), Seen: make(map[string]uint64, len(best.place.Seen))}
 	for literal, seq := range best.place.Seen {
 		from.Seen[literal] = min(id, seq)
 	}
@@ -114,6 +115,7 @@ func (p *eventPlaces) from(subject string, id uint64) fanout.Place {
 // concurrent use.
 type sentEvents struct {
 	mu    sync.Mutex // guards what follows
+	epoch string     // of all of it
 	began uint64     // everything up to it was there before, or not wanted
 	seen  map[string]uint64
 	last  uint64 // the highest id
@@ -124,7 +126,10 @@ type sentEvents struct {
 func (l *sentEvents) begin(place fanout.Place) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.began = place.After
+	if l.epoch != "" && l.epoch != place.Epoch {
+		return // the place was of other data, and what was sent already is not
+	}
+	l.epoch, l.began = place.Epoch, place.After
 	for subject, seq := range place.Seen {
 		l.sawLocked(subject, seq)
 	}
@@ -142,6 +147,12 @@ func (l *sentEvents) see(ms ...*fanout.Message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range ms {
+		if m.Epoch != l.epoch {
+			if l.epoch != "" { // what was before says nothing of this
+				l.began, l.seen, l.last, l.late = 0, nil, 0, nil
+			}
+			l.epoch = m.Epoch
+		}
 		l.sawLocked(m.Subject, m.Sequence)
 		if m.Sequence >= l.last {
 			l.last = m.Sequence
@@ -154,11 +165,14 @@ func (l *sentEvents) see(ms ...*fanout.Message) {
 	}
 }
 
-// ended is what the stream has sent of each subject, and of all up to after.
-func (l *sentEvents) ended(after uint64) endedEvents {
+// ended is what the stream has sent of each subject, and of all up to at.
+func (l *sentEvents) ended(at fanout.Place) endedEvents {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	place := fanout.Place{After: max(after, l.began), Seen: map[string]uint64{}}
+	place := fanout.Place{Epoch: l.epoch, After: l.began, Seen: map[string]uint64{}}
+	if at.Epoch == l.epoch {
+		place.After = max(at.After, l.began)
+	}
 	for subject, seq := range l.seen {
 		if seq > place.After {
 			place.Seen[subject] = seq

@@ -32,7 +32,7 @@ func TestAStreamGoesOnBehindTheLastEvent(t *testing.T) {
 	r.store("c1", "info", "live")
 	for _, l := range []*listener{byHeader, byQuery, both} {
 		for i := 3; i <= 5; i++ {
-			if e := l.expect(strconv.Itoa(i)); e.id != strconv.Itoa(2*i-1) {
+			if e := l.expect(strconv.Itoa(i)); e.seq() != strconv.Itoa(2*i-1) {
 				t.Errorf("%d has the id %s", i, e.id)
 			}
 		}
@@ -200,7 +200,7 @@ func TestWhatWasFoundButNotReadBeforeTheCutComesAfterIt(t *testing.T) {
 	eventually(t, "nobody listens", func() bool { return r.fanout.Stats().Topics == 0 })
 	l = r.listen("c1/events", bearer("alice"), "Last-Event-ID: "+id)
 	l.expect("2")
-	for l.next().id != "4" { // at least once: what was read already may come again
+	for l.next().seq() != "4" { // at least once: what was read already may come again
 	}
 }
 
@@ -209,28 +209,80 @@ func TestWhereAnEndedStreamLetsOthersBegin(t *testing.T) {
 	const c1, a, b = "status.c1.*", "status.c1.a", "status.c1.b"
 	// Everything was known up to 10, then these were sent; "a 12" was late.
 	p := gateway.NewEventPlaces()
-	p.Leave(now, c1, 10, gateway.Sent{a, 11}, gateway.Sent{b, 15}, gateway.Sent{a, 12}, gateway.Sent{b, 18})
-	for id, want := range map[uint64]fanout.Place{
-		9:  {After: 9, Seen: map[string]uint64{a: 9, b: 9}},
-		11: {After: 10, Seen: map[string]uint64{a: 11, b: 11}},
-		15: {After: 10, Seen: map[string]uint64{a: 11, b: 15}}, // "a 12" has not come
-		18: {After: 10, Seen: map[string]uint64{a: 12, b: 18}},
-		19: {After: 19}, // sent by somebody else
+	p.Leave(now, c1, 10, gateway.Sent{a, 11, ""}, gateway.Sent{b, 15, ""}, gateway.Sent{a, 12, ""}, gateway.Sent{b, 18, ""})
+	for id, want := range map[string]fanout.Place{
+		"9":  {After: 9, Seen: map[string]uint64{a: 9, b: 9}},
+		"11": {After: 10, Seen: map[string]uint64{a: 11, b: 11}},
+		"15": {After: 10, Seen: map[string]uint64{a: 11, b: 15}}, // "a 12" has not come
+		"18": {After: 10, Seen: map[string]uint64{a: 12, b: 18}},
+		"19": {After: 19}, // sent by somebody else
 	} {
 		if got := p.From(c1, id); !reflect.DeepEqual(got, want) {
-			t.Errorf("behind %d: %+v, want %+v", id, got, want)
+			t.Errorf("behind %s: %+v, want %+v", id, got, want)
 		}
 	}
-	if got := p.From("status.c2.*", 15); !reflect.DeepEqual(got, fanout.Place{After: 15}) {
+	if got := p.From("status.c2.*", "15"); !reflect.DeepEqual(got, fanout.Place{After: 15}) {
 		t.Errorf("another conversation begins at %+v", got)
 	}
-	p.Leave(now, c1, 14, gateway.Sent{b, 16}) // is closer
-	if got := p.From(c1, 15); got.After != 14 {
+	p.Leave(now, c1, 14, gateway.Sent{b, 16, ""}) // is closer
+	if got := p.From(c1, "15"); got.After != 14 {
 		t.Errorf("behind 15: %+v, want what the closer one says", got)
 	}
-	p.Leave(now, c1, 30, gateway.Sent{b, 20})
+	p.Leave(now, c1, 30, gateway.Sent{b, 20, ""})
 	if n := p.Len(); n != 2 {
 		t.Errorf("%d are kept: where nothing can be missing there is nothing to keep", n)
+	}
+}
+
+func TestWhereAnEndedStreamWasSaysNothingOfOtherData(t *testing.T) {
+	now := time.Now()
+	const c1, a, b = "status.c1.*", "status.c1.a", "status.c1.b"
+	p := gateway.NewEventPlaces()
+	p.Leave(now, c1, 10, gateway.Sent{a, 11, "old"}, gateway.Sent{b, 15, "old"})
+	for id, want := range map[string]fanout.Place{
+		"15-old": {Epoch: "old", After: 10, Seen: map[string]uint64{a: 11, b: 15}},
+		"15-new": {Epoch: "new", After: 15},
+		"15":     {After: 10, Seen: map[string]uint64{a: 11, b: 15}}, // it may be
+	} {
+		if got := p.From(c1, id); !reflect.DeepEqual(got, want) {
+			t.Errorf("behind %s: %+v, want %+v", id, got, want)
+		}
+	}
+	// Of a stream that went on with other data only that counts.
+	p.Leave(now, c1, 0, gateway.Sent{a, 40, "old"}, gateway.Sent{a, 3, "new"}, gateway.Sent{b, 5, "new"})
+	if got, want := p.From(c1, "5-new"), (fanout.Place{Epoch: "new", Seen: map[string]uint64{a: 3, b: 5}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// The stream has more than the id says: only the epoch tells.
+func TestAnIDOfAnotherEpochBeginsAnew(t *testing.T) {
+	r := newRigWithEdge(t, gateway.Options{}, edge.HistoryOptions{})
+	r.members.set("c1", "alice", true)
+	for i := 1; i <= 4; i++ {
+		r.store("c1", []string{"engine", "tool"}[i%2], strconv.Itoa(i))
+	}
+	shot := r.listen("c1/events?snapshot=true", bearer("alice"))
+	shot.expect("3")
+	id := shot.expect("4").id
+	same := r.listen("c1/events", bearer("alice"), "Last-Event-ID: "+id)
+	for name, l := range map[string]*listener{
+		"all":              r.listen("c1/events", bearer("alice"), "Last-Event-ID: 2-another"),
+		"one category":     r.listen("c1/events?categories=tool,engine&last_event_id=4-another", bearer("alice")),
+		"with a snapshot":  r.listen("c1/events?snapshot=true", bearer("alice"), "Last-Event-ID: 0-another"),
+		"above the stream": r.listen("c1/events", bearer("alice"), "Last-Event-ID: 99-"+strings.TrimPrefix(id, "4-")),
+	} {
+		t.Log(name)
+		l.expectTruncated(1)
+		for i := 1; i <= 4; i++ {
+			if e := l.expect(strconv.Itoa(i)); strings.TrimPrefix(e.id, e.seq()) != strings.TrimPrefix(id, "4") {
+				t.Errorf("%d has the id %s, and the last one of the snapshot has %s", i, e.id, id)
+			}
+		}
+	}
+	r.store("c1", "info", "live")
+	if e := same.expect("live"); e.id != "5"+strings.TrimPrefix(id, "4") {
+		t.Errorf("live has the id %s, the one before %s", e.id, id)
 	}
 }
 
@@ -238,18 +290,18 @@ func TestPlacesOfEndedStreamsAreBounded(t *testing.T) {
 	p := gateway.NewEventPlaces()
 	now := time.Now()
 	for range 20 {
-		p.Leave(now, "status.c1.*", 10, gateway.Sent{"status.c1.a", 11})
+		p.Leave(now, "status.c1.*", 10, gateway.Sent{"status.c1.a", 11, ""})
 	}
 	if n := p.Len(); n != 8 {
 		t.Errorf("%d are kept of one subject", n)
 	}
 	for i := range 11_000 {
-		p.Leave(now, fmt.Sprintf("status.d%d.*", i), 10, gateway.Sent{"x", 11})
+		p.Leave(now, fmt.Sprintf("status.d%d.*", i), 10, gateway.Sent{"x", 11, ""})
 	}
 	if n := p.Len(); n != 10_000 {
 		t.Errorf("%d are kept", n)
 	}
-	p.Leave(now.Add(2*time.Hour), "status.c3.*", 10, gateway.Sent{"x", 11})
+	p.Leave(now.Add(2*time.Hour), "status.c3.*", 10, gateway.Sent{"x", 11, ""})
 	if n := p.Len(); n != 1 {
 		t.Errorf("%d are kept after two hours", n)
 	}
@@ -271,7 +323,7 @@ func TestASnapshotComesFirstWhenItIsAskedFor(t *testing.T) {
 		all: {"3", "4", "5", "live"}, some: {"3", "5", "live"}, again: {"5", "live"}, none: {"live"},
 	} {
 		for _, text := range texts {
-			if e := l.expect(text); text != "live" && e.id != text {
+			if e := l.expect(text); text != "live" && e.seq() != text {
 				t.Errorf("%s has the id %s", text, e.id)
 			}
 		}

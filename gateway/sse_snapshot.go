@@ -12,6 +12,7 @@ import (
 // status of each category, in the order of the stream. Everything newer has a
 // sequence above UpTo.
 type snapshot struct {
+	Epoch    string `json:"-"` // of all sequences
 	UpTo     uint64 `json:"up_to_seq"`
 	Statuses []struct {
 		Sequence uint64          `json:"seq"`
@@ -37,13 +38,17 @@ func (s *stream) snapshot() (snapshot, error) {
 	case <-s.ctx.Done():
 		return snapshot{}, end(closeDone)
 	}
-	var welcome struct{ Snapshot *snapshot }
+	var welcome struct {
+		Epoch    string
+		Snapshot *snapshot
+	}
 	if refused := edgeRefusal(m.Header, m.Data); refused != nil {
 		return snapshot{}, end(closeError(refused))
 	}
 	if err := json.Unmarshal(m.Data, &welcome); err != nil || welcome.Snapshot == nil {
 		return snapshot{}, end(closePassing(reasonUnavailable))
 	}
+	welcome.Snapshot.Epoch = welcome.Epoch
 	return *welcome.Snapshot, nil
 }
 
@@ -61,7 +66,7 @@ func (a oneAnswer) unanswered() { a <- &nats.Msg{} }
 func (e *events) appendSnapshot(b []byte, shot snapshot) []byte {
 	for _, st := range shot.Statuses {
 		if sub := e.sub(st.Subject); sub != nil && sub.mayReceive(st.Subject) {
-			b = appendStatus(b, st.Sequence, st.Status)
+			b = appendStatus(b, eventID{st.Sequence, shot.Epoch}, st.Status)
 		}
 	}
 	return b

@@ -105,7 +105,8 @@ func (c *sseClient) event(id, event, data string) {
 			Category string `json:"category"`
 			Metadata struct{ N uint64 }
 		}
-		seq, err := strconv.ParseUint(id, 10, 64)
+		number, _, _ := strings.Cut(id, "-")
+		seq, err := strconv.ParseUint(number, 10, 64)
 		if err := cmp.Or(err, json.Unmarshal([]byte(data), &s)); err != nil {
 			c.wrong("event %q %s: %v", id, data, err)
 			return
