@@ -245,6 +245,7 @@ func (l *life) open(slot, user, token int, join string, headers bool) *lifeTab {
 	switch {
 	case token == momentary:
 		secret = l.app.token(l.t, l.users[user].id, time.Second)
+		b.momentary = !b.mustEnd
 		b.mustEnd = true // before the next quiet point is over
 	case token >= 0:
 		secret = l.users[user].tokens[token]
@@ -456,6 +457,9 @@ func (l *life) freshToken(slot int) {
 	}
 	reply := b.reply()
 	b.asked[reply] = a
+	if b.momentary && what%4 > 1 {
+		b.renewal = reply
+	}
 	l.log("tab %d: fresh token %d", slot, what%8)
 	l.put(b, fmt.Sprintf("PUB gateway.token %s %d", reply, len(secret)), secret)
 }
@@ -514,6 +518,7 @@ func (l *life) kick() {
 func (l *life) kicked(b *lifeTab, sure bool) {
 	b.mayEnd = true
 	b.mustEnd = b.mustEnd || sure
+	b.momentary = b.momentary && !sure
 	for _, w := range b.wants {
 		if w.fate == accepted {
 			w.fate = maybe
@@ -628,7 +633,7 @@ func (l *life) misbehave(slot int) {
 	}
 	b := l.tab(slot)
 	l.log("tab %d: misbehave %d", slot, what)
-	b.mustEnd = true
+	b.mustEnd, b.momentary = true, false
 	for _, w := range b.wants {
 		l.shake(w)
 	}

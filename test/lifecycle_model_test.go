@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -93,10 +94,12 @@ type lifeTab struct {
 	headers     bool
 	mayEnd      bool // the gateway may end it
 	mustEnd     bool
-	left        bool // by itself
-	confirmed   bool // logged in for sure
-	join        int  // the conversation that CONNECT names, -1 for none
-	joinEnds    bool // that is why it must end
+	momentary   bool   // the end of its token is why it must end
+	renewal     string // the reply subject of its request for another token: that lets it go on
+	left        bool   // by itself
+	confirmed   bool   // logged in for sure
+	join        int    // the conversation that CONNECT names, -1 for none
+	joinEnds    bool   // that is why it must end
 	open        bool
 	wants       []*want
 	judged      int
@@ -105,6 +108,14 @@ type lifeTab struct {
 	subErrs     map[string]int
 	inbox       string
 	replies     int
+}
+
+// isRenewed is true for a tab that has got another token before the momentary one
+// ended; mu is held.
+func (b *lifeTab) isRenewed() bool {
+	return b.momentary && b.renewal != "" && slices.ContainsFunc(b.lines, func(line wireLine) bool {
+		return line.subject == b.renewal && !bytes.Contains(line.body, []byte(`"error"`))
+	})
 }
 
 // want returns the latest SUB with the sid; nil for none.
@@ -449,8 +460,14 @@ func (l *life) quiet() {
 		if !b.mustEnd && !b.ponged() {
 			l.fatal("tab %d: no PONG", i)
 		}
-		if b.mustEnd && !b.wait(func() bool { return b.ended }) {
+		if b.mustEnd && !b.wait(func() bool { return b.ended || b.isRenewed() }) {
 			l.fatal("tab %d was not closed", i)
+		}
+		if b.mustEnd && !b.isEnded() { // its token was renewed in time
+			b.mustEnd, b.momentary = false, false
+			if b.ping(); !b.ponged() {
+				l.fatal("tab %d: no PONG", i)
+			}
 		}
 		if b.isEnded() {
 			l.ended(b)
