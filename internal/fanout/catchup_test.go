@@ -189,6 +189,7 @@ func TestUnsubscribeEndsAReplay(t *testing.T) {
 	g.open <- nil // to read
 	g.open <- nil // to hand the first piece over
 	first := g.waitFor(t, replayPiece)
+	eventually(t, "the place is noted", func() bool { p, _ := r.fanout.Place(s); return p.After == first[len(first)-1] })
 	r.fanout.Unsubscribe(s)
 	if got := r.fanout.Stats().Topics; got != 0 {
 		t.Fatalf("%d topics are left", got)
