@@ -13,8 +13,10 @@ import (
 // gapBefore is what the message says of a gap before it; nil for none.
 func gapBefore(m *fanout.Message) []string { return m.Header[status.HeaderTruncated] }
 
-// keepGap remembers a gap that the browser is not told of by m.
+// keepGap takes note of a message that the browser may not have: it is no delivery,
+// and a gap before it is still to be told.
 func (sub *localSub) keepGap(m *fanout.Message) {
+	m.Decline()
 	if gap := gapBefore(m); len(gap) > 0 {
 		sub.gap.Store(&gap)
 	}

@@ -202,6 +202,7 @@ func TestADenyListIsHeldAtTheDeliveryToo(t *testing.T) {
 	r.store("c1", "error", "secret")
 	r.store("c1", "engine", "open")
 	b.expectMsg("status.c1.engine 1")
+	eventually(t, "one is delivered", func() bool { return r.fanout.Stats().Delivered == 1 })
 }
 
 func TestEvenAGrantOfEverythingReachesNothingInside(t *testing.T) {

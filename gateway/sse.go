@@ -235,6 +235,7 @@ func (e *events) deliver(m *fanout.Message) {
 	out := e.stream.out
 	sub := e.sub(m.Subject)
 	if sub == nil || !sub.mayReceive(m.Subject) {
+		m.Decline()
 		if gap := m.Encoded("", variantTruncated, encodeTruncated); len(gap) > 0 {
 			out.frame(gap)
 		}

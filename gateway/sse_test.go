@@ -241,6 +241,7 @@ func TestCategoriesAreFilteredAndCounted(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 	one.expect("tool")
+	eventually(t, "six are delivered", func() bool { return r.fanout.Stats().Delivered == 2+1+3 })
 
 	var got [][]session.Subscription
 	for _, s := range r.gateway.Sessions(session.Filter{User: "alice"}) {

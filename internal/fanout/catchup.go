@@ -75,7 +75,7 @@ func (c *catchUp) Deliver(m *Message, _ *Subscription) {
 	defer c.mu.Unlock()
 	switch {
 	case m.Sequence == 0:
-		c.handLocked(m)
+		c.handLiveLocked(m)
 	case c.phase == holding:
 		c.holdLocked(m)
 	case c.phase == following:
@@ -106,7 +106,7 @@ func (c *catchUp) holdLocked(m *Message) {
 // had to be looked at.
 func (c *catchUp) followLocked(m *Message) {
 	if c.newLocked(m.Subject, m.Sequence) {
-		c.handLocked(m)
+		c.handLiveLocked(m)
 		c.noteLocked()
 	}
 	c.leaveLocked()
@@ -114,6 +114,15 @@ func (c *catchUp) followLocked(m *Message) {
 
 func (c *catchUp) newLocked(subject string, seq uint64) bool {
 	return seq > c.asked && seq > c.seen[subject]
+}
+
+// handLiveLocked is handLocked for a message that the topic hands to others too, who
+// are counted by themselves.
+func (c *catchUp) handLiveLocked(m *Message) {
+	declined := m.declined
+	m.declined = 0
+	c.handLocked(m)
+	m.declined = declined
 }
 
 // handLocked hands messages over and notes how far the receiver is.

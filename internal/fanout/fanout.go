@@ -63,8 +63,9 @@ type Options struct {
 	// stored that did not come. It does so at once after a leader change, when the
 	// connection was away, and when messages were dropped. Default 30 s.
 	CheckEvery time.Duration
-	// OnDelivered hears of each message once, with the number of its receivers.
-	// It must be quick, and not call back. Default: nobody hears.
+	// OnDelivered hears how many receivers have taken a message: all who follow
+	// its topic at once, those who catch up one by one. It must be quick, and not
+	// call back. Default: nobody hears.
 	OnDelivered func(m *Message, receivers int)
 	// Logger takes what an operator should know. Default: discard.
 	Logger *slog.Logger
@@ -116,7 +117,7 @@ type Stats struct {
 	Topics     int // upstream subscriptions now
 	CatchingUp int // subscriptions now whose receivers are still handed what they missed
 
-	Delivered uint64 // messages handed to a receiver
+	Delivered uint64 // messages that a receiver has taken
 	Doubles   uint64 // statuses dropped because they came before
 	Mended    uint64 // statuses fetched to mend a hole
 	Replayed  uint64 // statuses read from the stream for one subscription
@@ -296,8 +297,9 @@ func (f *Fanout) Flush(ctx context.Context) error {
 	return f.nc.FlushWithContext(ctx)
 }
 
-// countDelivered notes that m went to the receivers.
+// countDelivered notes that m went to the receivers, but for those who declined.
 func (f *Fanout) countDelivered(m *Message, receivers int) {
+	receivers -= m.declined
 	f.delivered.Add(uint64(receivers))
 	if f.opts.OnDelivered != nil {
 		f.opts.OnDelivered(m, receivers)

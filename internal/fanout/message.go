@@ -31,6 +31,7 @@ type Message struct {
 	prev     uint64 // Nats-Last-Sequence
 	position *position
 	encoded  []encoded
+	declined int // receivers that did not want it, of those who are to be counted
 }
 
 // encoded is a message in the form that one kind of subscription gets.
@@ -50,6 +51,11 @@ const maxEncoded = 16
 func (m *Message) Encoded(sid string, variant uint8, encode func(m *Message, sid string, variant uint8) []byte) []byte {
 	return encodeOnce(&m.encoded, sid, variant, func() []byte { return encode(m, sid, variant) })
 }
+
+// Decline says that the receiver does not want m although it was handed it, so that
+// it is no delivery. Once at most for a receiver, and only within Receiver.Deliver or
+// RunReceiver.DeliverRun.
+func (m *Message) Decline() { m.declined++ }
 
 func encodeOnce(known *[]encoded, sid string, variant uint8, encode func() []byte) []byte {
 	for i := range *known {
@@ -95,7 +101,7 @@ func replayedMessage(st Stored) *Message {
 // none of the forms that others ask for meanwhile.
 func (m *Message) own() *Message {
 	c := *m
-	c.encoded, c.position = nil, nil
+	c.encoded, c.position, c.declined = nil, nil, 0
 	return &c
 }
 
