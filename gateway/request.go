@@ -55,7 +55,7 @@ func (s *webSocket) ask(subject, reply string, body []byte) {
 	}
 	var to answered
 	if reply != "" {
-		to = &inboxAnswer{socket: s, reply: reply}
+		to = &inboxAnswer{socket: s, asked: subject, reply: reply}
 	}
 	if err := s.gateway.relay.forward(&s.socket, status.AskedBy(subject, user), body, to); err != nil {
 		s.gateway.opts.Logger.Error("cannot forward a request", "subject", subject, "error", err)
@@ -63,16 +63,17 @@ func (s *webSocket) ask(subject, reply string, body []byte) {
 	}
 }
 
-// inboxAnswer brings an answer to the browser's own inbox.
+// inboxAnswer brings an answer to the browser's own inbox: of statuses those that the
+// browser might subscribe to. A login decision of somebody's own may grant single
+// categories, of which the edge knows nothing.
 type inboxAnswer struct {
 	socket *webSocket
+	asked  string // edge.<c>.<verb>
 	reply  string // the browser's reply subject
 	count  int    // parts that were let through
 	cut    bool   // others were not
 }
 
-// part lets through what the browser might subscribe to: a login decision of
-// somebody's own may grant single categories, of which the edge knows nothing.
 func (a *inboxAnswer) part(header nats.Header, body []byte) {
 	if g, _ := a.socket.held(); g == nil || !g.CanSubscribe(header.Get(status.HeaderSubject), "") {
 		a.cut = true
@@ -86,8 +87,14 @@ func (a *inboxAnswer) last(header nats.Header, body []byte) {
 	if a.cut && header.Get(status.HeaderCount) != "" {
 		header.Set(status.HeaderCount, strconv.Itoa(a.count))
 	}
-	if header.Get(headerStatus) == noResponders && !a.socket.wantsNoResponders() {
-		return
+	switch c, _ := status.ConversationOf(a.asked); {
+	case header.Get(headerStatus) == noResponders:
+		if !a.socket.wantsNoResponders() {
+			return
+		}
+	case a.asked == status.EdgeSubject(c, status.EdgeJoin):
+		g, _ := a.socket.held()
+		header, body = welcomed(g, c, header, body)
 	}
 	a.socket.inbox(a.reply, header, body)
 }

@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
+)
+
+// welcomed is the answer to edge.<c>.join as the holder of the grant may have it: in
+// its snapshot are statuses of what they might subscribe to, and no others. What
+// cannot be read is not passed on.
+func welcomed(g *session.Grant, c status.ConversationID, header nats.Header, body []byte) (nats.Header, []byte) {
+	if g.CanSubscribe(status.ConversationSubjects(c), "") && !g.Filters() || edgeRefusal(header, body) != nil {
+		return header, body
+	}
+	filtered, err := filterWelcome(body, func(subject string) bool { return g.CanSubscribe(subject, "") })
+	if err != nil {
+		refused := status.ErrUnavailable.Withf("%s", reasonUnavailable)
+		return nats.Header{
+			micro.ErrorHeader:     {refused.Description},
+			micro.ErrorCodeHeader: {strconv.Itoa(refused.Code)},
+		}, refused.Response()
+	}
+	return header, filtered
+}
+
+// filterWelcome leaves out of a join's answer each status on a subject that may not
+// be had, and nothing else.
+func filterWelcome(body []byte, may func(subject string) bool) ([]byte, error) {
+	var welcome, shot map[string]json.RawMessage
+	var statuses []json.RawMessage
+	if err := json.Unmarshal(body, &welcome); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(welcome["snapshot"], &shot); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(shot["statuses"], &statuses); err != nil {
+		return nil, err
+	}
+	kept := []json.RawMessage{}
+	for _, st := range statuses {
+		var on struct{ Subject string }
+		if err := json.Unmarshal(st, &on); err != nil {
+			return nil, err
+		}
+		if may(on.Subject) {
+			kept = append(kept, st)
+		}
+	}
+	var err error
+	if shot["statuses"], err = encodeJSON(kept); err != nil {
+		return nil, err
+	}
+	if welcome["snapshot"], err = encodeJSON(shot); err != nil {
+		return nil, err
+	}
+	return encodeJSON(welcome)
+}
