@@ -184,7 +184,7 @@ func TestOnVerdictHearsOfGrantsAndDenials(t *testing.T) {
 		t.Errorf("denied: %+v", denied)
 	}
 	s := r.service.Stats()
-	if s.Granted != 1 || s.Denied[authcallout.CauseConversation] != 1 || s.Verdicts() != 2 || s.DurationMax <= 0 {
+	if s.Granted != 1 || s.Denied[authcallout.CauseConversation] != 1 || len(s.Denied) != 1 {
 		t.Errorf("stats %+v", s)
 	}
 }

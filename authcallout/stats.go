@@ -3,7 +3,6 @@ package authcallout
 import (
 	"maps"
 	"sync"
-	"time"
 )
 
 // Stats are counts since Start.
@@ -14,19 +13,6 @@ type Stats struct {
 	Foreign uint64
 	// Queued is how many wait for a worker now.
 	Queued int
-	// DurationTotal is over all verdicts, from arrival to answer; DurationMax
-	// is the longest.
-	DurationTotal time.Duration
-	DurationMax   time.Duration
-}
-
-// Verdicts is how many connections were decided.
-func (s Stats) Verdicts() uint64 {
-	n := s.Granted
-	for _, denied := range s.Denied {
-		n += denied
-	}
-	return n
 }
 
 // counters collects Stats.
@@ -52,8 +38,6 @@ func (c *counters) verdict(v Verdict) {
 		}
 		c.stats.Denied[v.Cause]++
 	}
-	c.stats.DurationTotal += v.Duration
-	c.stats.DurationMax = max(c.stats.DurationMax, v.Duration)
 }
 
 func (c *counters) snapshot() Stats {
