@@ -23,6 +23,7 @@ import (
 	"github.com/statuswire/statuswire/internal/directory/kv"
 	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/fanout/fromhistory"
 	"github.com/statuswire/statuswire/internal/history"
 	"github.com/statuswire/statuswire/internal/identity"
 	"github.com/statuswire/statuswire/internal/keys"
@@ -272,7 +273,7 @@ func (a *App) startFanout(ctx context.Context) error {
 			return err
 		}
 	}
-	read := repair{history.NewReader(reads), history.NewReader(replays[:]...)}
+	read := fromhistory.Repair{Reader: history.NewReader(reads), Replays: history.NewReader(replays[:]...)}
 	opts := a.opts.Fanout
 	opts.Logger = a.log
 	opts.OnDelivered = a.onDelivered

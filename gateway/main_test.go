@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,6 +27,7 @@ import (
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/fanout/fromhistory"
 	"github.com/statuswire/statuswire/internal/history"
 	"github.com/statuswire/statuswire/internal/keys"
 	"github.com/statuswire/statuswire/internal/limit"
@@ -89,7 +89,8 @@ func newRig(t testing.TB, opts gateway.Options) *rig {
 	registry := session.NewRegistry()
 	r.callout = newCallout(t, connect(engine.PartCallout), e.ServerID(), set, registry, r.members)
 	r.upstream = connect(engine.PartFanout)
-	r.reads = &repair{Reader: history.NewReader(connect(engine.PartFanout))}
+	reader := history.NewReader(connect(engine.PartFanout))
+	r.reads = &repair{Repair: fromhistory.Repair{Reader: reader, Replays: reader}}
 	r.fanout = fanout.New(r.upstream, r.reads, fanout.Options{})
 	must(t, r.fanout.Start(t.Context()))
 	t.Cleanup(func() { must(t, r.fanout.Stop(context.Background())) })
@@ -171,7 +172,7 @@ func (r *rig) answerJoin() {
 
 // repair reads the stream, unless the test has it fail.
 type repair struct {
-	*history.Reader
+	fromhistory.Repair
 	mu    sync.Mutex
 	err   error // of replays
 	blind error // of positions
@@ -191,7 +192,7 @@ func (r *repair) LastSequences(ctx context.Context, subject string) (map[string]
 	if err != nil {
 		return nil, 0, err
 	}
-	return r.Reader.LastSequences(ctx, subject)
+	return r.Repair.LastSequences(ctx, subject)
 }
 
 func (r *repair) fail(err error) {
@@ -201,20 +202,15 @@ func (r *repair) fail(err error) {
 }
 
 func (r *repair) Replay(subject string, place fanout.Place) fanout.Replay {
-	q := history.Query{Place: history.Place(place)}
-	q.Conversation, _ = status.ConversationOf(subject)
-	if _, category, err := status.ParseSubject(subject); err == nil {
-		q.Categories = []status.Category{category}
-	}
-	return replay{r.Reader.Replay(q), r}
+	return replay{r.Repair.Replay(subject, place), r}
 }
 
 func (r *repair) Mend(subject string, place fanout.Place) fanout.Replay {
-	return r.Replay(subject, place)
+	return replay{r.Repair.Mend(subject, place), r}
 }
 
 type replay struct {
-	*history.Replay
+	fanout.Replay
 	repair *repair
 }
 
@@ -225,19 +221,7 @@ func (r replay) Next(ctx context.Context) (fanout.Piece, error) {
 	if err != nil {
 		return fanout.Piece{}, err
 	}
-	b, err := r.Replay.Next(ctx, history.MaxBatch)
-	if errors.Is(err, history.ErrAheadOfStream) {
-		err = fanout.ErrAheadOfStream
-	}
-	return fanout.Piece{Statuses: stored(b.Messages), Epoch: b.Epoch, UpTo: b.UpTo, Truncated: b.Truncated, Done: b.Done}, err
-}
-
-func stored(messages []history.Message) []fanout.Stored {
-	all := make([]fanout.Stored, len(messages))
-	for i, m := range messages {
-		all[i] = fanout.Stored{Subject: m.Subject, Sequence: m.Sequence, Header: m.Header, Data: m.Data}
-	}
-	return all
+	return r.Replay.Next(ctx)
 }
 
 // members is a directory in memory.

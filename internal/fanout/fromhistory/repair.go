@@ -1,29 +1,40 @@
-package app
+// Package fromhistory lets the fan-out read the stream as internal/history does: it
+// makes a fanout.Repair of readers.
+package fromhistory
 
 import (
 	"context"
 	"errors"
 
-	"github.com/statuswire/statuswire/internal/directory"
-	"github.com/statuswire/statuswire/internal/directory/kv"
 	"github.com/statuswire/statuswire/internal/fanout"
 	"github.com/statuswire/statuswire/internal/history"
 	"github.com/statuswire/statuswire/status"
 )
 
-// repair lets the fan-out read the stream. Replays, which wait for their turn when
-// many browsers come back at once, have a reader of their own: the others must not
-// wait behind them.
-type repair struct {
-	*history.Reader
-	replays *history.Reader
+// Repair implements fanout.Repair.
+type Repair struct {
+	// Reader is asked for what everybody waits for: positions, and what mends a hole.
+	Reader *history.Reader
+	// Replays reads for single subscriptions. These wait for their turn when many
+	// browsers come back at once, and the others must not wait behind them.
+	Replays *history.Reader
 }
 
-func (r repair) Replay(subject string, place fanout.Place) fanout.Replay {
-	return replayFrom(r.replays, subject, place)
+// Epoch implements fanout.Repair.
+func (r Repair) Epoch(ctx context.Context) (string, error) { return r.Reader.Epoch(ctx) }
+
+// LastSequences implements fanout.Repair.
+func (r Repair) LastSequences(ctx context.Context, subject string) (last map[string]uint64, upTo uint64, err error) {
+	return r.Reader.LastSequences(ctx, subject)
 }
 
-func (r repair) Mend(subject string, place fanout.Place) fanout.Replay {
+// Replay implements fanout.Repair.
+func (r Repair) Replay(subject string, place fanout.Place) fanout.Replay {
+	return replayFrom(r.Replays, subject, place)
+}
+
+// Mend implements fanout.Repair.
+func (r Repair) Mend(subject string, place fanout.Place) fanout.Replay {
 	return replayFrom(r.Reader, subject, place)
 }
 
@@ -39,6 +50,7 @@ func replayFrom(r *history.Reader, subject string, place fanout.Place) fanout.Re
 // replay is a replay of one conversation, or of one of its categories.
 type replay struct{ *history.Replay }
 
+// Next implements fanout.Replay.
 func (r replay) Next(ctx context.Context) (fanout.Piece, error) {
 	b, err := r.Replay.Next(ctx, history.MaxBatch)
 	switch {
@@ -56,26 +68,4 @@ func stored(messages []history.Message) []fanout.Stored {
 		all[i] = fanout.Stored{Subject: m.Subject, Sequence: m.Sequence, Header: m.Header, Data: m.Data}
 	}
 	return all
-}
-
-// access lets the gateway ask who may see a conversation.
-type access struct{ *kv.Directory }
-
-func (a access) Admits(ctx context.Context, c status.ConversationID, u status.UserID) (bool, error) {
-	conversation, err := a.Conversation(ctx, c)
-	switch {
-	case errors.Is(err, directory.ErrNotFound):
-		return false, nil
-	case err != nil:
-		return false, err
-	}
-	return conversation.Admits(u), nil
-}
-
-func (a access) Categories(ctx context.Context, c status.ConversationID) ([]status.Category, error) {
-	conversation, err := a.Conversation(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	return conversation.AllCategories(), nil
 }
