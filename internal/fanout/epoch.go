@@ -100,7 +100,7 @@ func (f *Fanout) retire(t *topic) {
 	t.order.Lock()
 	all := t.clear()
 	t.order.Unlock()
-	reason := fmt.Sprintf("the server's data was reset, so statuses of %q are missing: subscribe again and read the history", t.key.subject)
+	reason := fmt.Sprintf("statuses of %q are missing, as the server's data was reset: subscribe again and read the history", t.key.subject)
 	for _, s := range all {
 		f.leave(t)
 		s.end(reason)

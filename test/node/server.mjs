@@ -84,6 +84,12 @@ export async function startStreamOperator() {
         await streams.update("STATUS", config);
       }
     },
+    /** Removes the stream and makes it again, empty. */
+    async makeAnew() {
+      const { config } = await streams.info("STATUS");
+      await streams.delete("STATUS");
+      await streams.add(config);
+    },
     close: () => nc.close(),
   };
 }

@@ -236,6 +236,57 @@ describe("nothing lost, nothing twice", { concurrency: false }, () => {
     assert.deepEqual(story, ["reset", "new"]);
   });
 
+  test("also one that has more than the client had seen", { timeout: 60_000 }, async (t) => {
+    const server = await Server.start(t);
+    const proxy = await Proxy.start(t, server.port);
+    const { user, token } = await server.newUser();
+    const c = await server.newConversation(user);
+    let publish = await server.publisher();
+    for (let i = 1; i <= 10; i++) await publish(c, "engine", `old ${i}`);
+    const client = await server.connect(t, { servers: proxy.ws, token });
+    const follow = async (from) => {
+      const story = [];
+      const onTruncated = ({ firstSequence, reason }) => void story.push(`${reason} ${firstSequence}`);
+      const options = { onStatus: ({ text }) => void story.push(text), onTruncated, ...(from === undefined ? {} : { from }) };
+      return { story, subscription: await client.conversation(c).subscribe(options) };
+    };
+    const stays = await follow();
+    await publish(c, "engine", "old 11");
+    await until(() => stays.story.length === 1, "the last one of the old stream");
+    const kept = JSON.parse(JSON.stringify(stays.subscription.place));
+    assert.ok(kept.epoch);
+
+    proxy.refuse(true);
+    await server.kill("SIGTERM");
+    await server.forget("STATUS");
+    await server.launch();
+    publish = await server.publisher();
+    const all = Array.from({ length: 30 }, (_, i) => `new ${i + 1}`);
+    for (const [i, text] of all.entries()) await publish(c, categories[i % 3], text);
+    proxy.refuse(false);
+    await until(() => stays.story.length >= 32, () => `all of the new stream; there is ${stays.story}`);
+    assert.deepEqual(stays.story, ["old 11", "reset 1", ...all]);
+
+    const later = await follow(kept); // a page that was reloaded
+    await until(() => later.story.length >= 31, () => `all of the new stream; there is ${later.story}`);
+    assert.deepEqual(later.story, ["reset 1", ...all]);
+    const { place } = later.subscription;
+    assert.notEqual(place.epoch, kept.epoch);
+    later.subscription.unsubscribe();
+
+    const history = async (after) => {
+      const texts = [];
+      for await (const { text } of client.conversation(c).history({ after })) texts.push(text);
+      return texts;
+    };
+    await assert.rejects(history(kept), (error) => error.kind === "ahead_of_stream");
+    assert.deepEqual(await history(place), []);
+    await publish(c, "engine", "live");
+    await until(() => stays.story.length >= 33, "what is live");
+    assert.deepEqual(stays.story.slice(32), ["live"]);
+    assert.deepEqual(await history(place), ["live"]);
+  });
+
   test("forty subscriptions come back without breaking the limit on operations", { timeout: 60_000 }, async (t) => {
     const server = await Server.start(t, "limits { subscription_changes: 1000, categories: 1000 }\n");
     const proxy = await Proxy.start(t, server.port);
