@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -112,13 +113,22 @@ func launch(t testing.TB, dataDir string, flags ...string) *statuswire {
 	s.cmd = exec.Command(s.Bin, args...)
 	s.cmd.Dir = t.TempDir() // where no statuswire.conf lies about
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if err := s.cmd.Start(); err != nil {
+	endWithTests(s.cmd)
+	started := make(chan error)
+	go func() { // ends with the process
+		// The parent, for the kernel, is a thread: one that has nothing else to do, and
+		// ends with this goroutine.
+		runtime.LockOSThread()
+		err := s.cmd.Start()
+		started <- err
+		if err == nil {
+			s.err = s.cmd.Wait()
+			close(s.ended)
+		}
+	}()
+	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
-	go func() { // ends with the process
-		s.err = s.cmd.Wait()
-		close(s.ended)
-	}()
 	return s
 }
 
