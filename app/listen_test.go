@@ -65,23 +65,32 @@ func headerV2(from [4]byte) string {
 const localV2 = "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
 
 func TestProxyHeadersFromTrustedProxies(t *testing.T) {
-	a := newApp(t, app.Options{ProxyProtocol: true, Gateway: gateway.Options{
-		TrustedProxies: loopback, ConnectTimeout: time.Second,
-		Limits: limit.Options{ConnectionsPerAddress: limit.Rule{Value: 1}},
-	}})
-	start(t, a)
-	tests := []struct{ name, text, want string }{
-		{"version 1", "PROXY TCP4 192.0.2.1 127.0.0.1 5 6\r\n" + health, "200 ok"},
-		{"version 1, IPv6", "PROXY TCP6 2001:db8::1 ::1 5 6\r\n" + health, "200 ok"},
-		{"version 2", headerV2([4]byte{192, 0, 2, 1}) + health, "200 ok"},
-		{"version 2, the proxy's own connection", localV2 + health, "200 ok"},
-		{"no header", health, "closed"},
-		{"half a header", "PROXY TCP4 192.0.2.1", "closed"},
-		{"a header that is wrong", "PROXY TCP4 nobody nowhere 5 6\r\n" + health, "closed"},
-		{"nothing", "", "closed"},
+	within := func(d time.Duration) *app.App {
+		a := newApp(t, app.Options{ProxyProtocol: true, Gateway: gateway.Options{
+			TrustedProxies: loopback, ConnectTimeout: d,
+			Limits: limit.Options{ConnectionsPerAddress: limit.Rule{Value: 1}},
+		}})
+		start(t, a)
+		return a
+	}
+	// Who answers must have time to, on a busy machine too.
+	a, impatient := within(time.Minute), within(100*time.Millisecond)
+	tests := []struct {
+		name, text, want string
+		to               *app.App
+	}{
+		{"version 1", "PROXY TCP4 192.0.2.1 127.0.0.1 5 6\r\n" + health, "200 ok", a},
+		{"version 1, IPv6", "PROXY TCP6 2001:db8::1 ::1 5 6\r\n" + health, "200 ok", a},
+		{"version 2", headerV2([4]byte{192, 0, 2, 1}) + health, "200 ok", a},
+		{"version 2, the proxy's own connection", localV2 + health, "200 ok", a},
+		{"no header", health, "closed", a},
+		{"half a header", "PROXY TCP4 192.0.2.1", "closed", impatient},
+		{"a header that is wrong", "PROXY TCP4 nobody nowhere 5 6\r\n" + health, "closed", a},
+		{"nothing", "", "closed", impatient},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			a := tt.to
 			if got := answered(t, call(t, a, tt.text)); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
