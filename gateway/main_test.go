@@ -95,6 +95,9 @@ func newRig(t testing.TB, opts gateway.Options) *rig {
 	must(t, r.fanout.Start(t.Context()))
 	t.Cleanup(func() { must(t, r.fanout.Stop(context.Background())) })
 	opts.Limits = generous(opts.Limits)
+	if opts.VerdictTimeout == 0 {
+		opts.VerdictTimeout = patience // the default is little on a busy machine
+	}
 	if opts.CloseSpread == 0 {
 		opts.CloseSpread = time.Millisecond
 	}
