@@ -96,20 +96,25 @@ func (r *relay) stop() error {
 func (r *relay) forward(s *socket, subject string, body []byte, to answered) error {
 	m := &nats.Msg{Subject: subject, Data: body}
 	if to != nil {
-		token := nats.NewInbox()[len(nats.InboxPrefix):]
-		m.Reply = r.prefix + token
-		w := &waiting{socket: s, to: to}
-		r.mu.Lock()
-		r.waiting[token] = w
-		w.timer = time.AfterFunc(r.timeout, func() {
-			if r.take(token) != nil {
-				to.unanswered()
-			}
-		})
-		r.mu.Unlock()
-		s.countRequest(1)
+		m.Reply = r.await(s, to)
 	}
 	return r.nc.PublishMsg(m)
+}
+
+// await returns the reply subject of a request of the socket, whose answer is for to.
+func (r *relay) await(s *socket, to answered) (reply string) {
+	token := nats.NewInbox()[len(nats.InboxPrefix):]
+	w := &waiting{socket: s, to: to}
+	r.mu.Lock()
+	r.waiting[token] = w
+	w.timer = time.AfterFunc(r.timeout, func() {
+		if r.take(token) != nil {
+			to.unanswered()
+		}
+	})
+	r.mu.Unlock()
+	s.countRequest(1)
+	return r.prefix + token
 }
 
 // take removes the request and returns it; nil when it is gone already.

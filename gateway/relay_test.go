@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -111,27 +112,36 @@ func TestAHistoryBringsOnlyWhatIsGranted(t *testing.T) {
 }
 
 func TestAnAnswerInPartsHasMoreTimeWithEachPart(t *testing.T) {
-	const patience = 500 * time.Millisecond
-	r := newRig(t, gateway.Options{RequestTimeout: patience})
-	r.members.set("c1", "alice", true)
-	asked := make(chan *nats.Msg, 10)
-	r.answerHistory(func(m *nats.Msg) { asked <- m })
-	b := r.login("alice")
-	b.send("SUB _INBOX.a 1", "PUB edge.c1.history _INBOX.a 0", "")
-	m := <-asked
-	for i := range 8 { // two timeouts
-		time.Sleep(patience / 4)
-		r.part(m, i, "x", "")
-		b.expectMsg("_INBOX.a 1 ")
-	}
-	time.Sleep(2 * patience) // given up
-	r.part(m, 9, "x", "")
-	r.last(m, nil)
-	b.send("PUB edge.c1.history _INBOX.a 0", "")
-	r.last(<-asked, nats.Header{"X": {"2"}})
-	if got := b.expect("HMSG _INBOX.a 1 "); !strings.HasSuffix(got, "\tNATS/1.0 204 EOB\r\nX: 2\r\n\r\n") {
-		t.Errorf("got %q, want the second answer", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = 30 * time.Second
+		r := gateway.NewRelay(timeout)
+		reply := r.Ask()
+		part := &nats.Msg{Subject: reply, Header: nats.Header{status.HeaderSequence: {"1"}}}
+		last := &nats.Msg{Subject: reply}
+		for range 8 {
+			time.Sleep(timeout - 1)
+			r.Answer(part)
+		}
+		if r.Parts != 8 || r.Waiting() != 1 {
+			t.Fatalf("%d parts of 8, and %d waits", r.Parts, r.Waiting())
+		}
+		time.Sleep(timeout)
+		synctest.Wait()
+		r.Answer(part)
+		r.Answer(last)
+		if r.Parts != 8 || r.Ends != 0 || r.Unanswered != 1 || r.Waiting() != 0 {
+			t.Fatalf("after its time: %+v", r)
+		}
+
+		last.Subject = r.Ask()
+		time.Sleep(timeout - 1)
+		r.Answer(last)
+		time.Sleep(timeout)
+		synctest.Wait()
+		if r.Ends != 1 || r.Unanswered != 1 {
+			t.Fatalf("in time: %+v", r)
+		}
+	})
 }
 
 func TestTheGatewayTellsThatThereIsRoomAndNothingElse(t *testing.T) {
