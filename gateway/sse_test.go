@@ -755,6 +755,7 @@ func TestRefusalsOfStreamsLeaveOneRecordEach(t *testing.T) {
 	r.mustRefuseHTTP("c9/events", 404, 20102, "", token)
 	r.mustRefuseHTTP("c1/events?categories=a,b,c,d,e,f,g", 400, 20205, "", token)
 	r.mustRefuseHTTP("c1/events?secret-token", 400, 20101, "", token) // no denial
+	eventually(t, "what was refused holds no place", func() bool { return r.gateway.Stats().Sockets == 0 })
 	one := r.listen("c1/events?categories=engine", token)
 	two := r.listen("c1/events?categories=tool", token)
 	r.mustRefuseHTTP("c1/events", 429, 20206, "", token)
