@@ -216,7 +216,10 @@ export class Recovery<T> {
         if (this.#phase === "subscribing") this.#ask();
         break;
       case "refused":
-        if (this.#phase !== "offline") this.#fail(event, "subscribe");
+        if (this.#phase === "offline") break;
+        this.#throwAway(); // it is in the history
+        if (event.ahead === true && this.#placed) this.#forget();
+        this.#fail(event, "subscribe");
         break;
       case "live":
         this.#takeLive(event.live);
@@ -320,18 +323,18 @@ export class Recovery<T> {
       this.#wait("ask", this.#ahead - 1);
       return;
     }
-    this.#reset();
+    this.#forget();
+    this.#ask();
   }
 
   /** It is another stream: nothing of it is known. */
-  #reset(): void {
+  #forget(): void {
     this.#ahead = 0;
     this.#throwAway(); // some may be of the old one
     this.#epoch = undefined;
     this.#seen.clear();
     this.#after = 0;
     this.#do({ type: "truncated", firstSequence: 1, reason: "reset" });
-    this.#ask();
   }
 
   #takeJoin(event: Extract<Event<T>, { type: "joined" }>): void {
@@ -349,7 +352,8 @@ export class Recovery<T> {
   #takePage(event: Extract<Event<T>, { type: "page" }>): void {
     this.#attempt = 0;
     if (this.#epoch !== undefined && event.epoch !== undefined && event.epoch !== this.#epoch) {
-      this.#reset();
+      this.#forget();
+      this.#ask();
       return;
     }
     this.#ahead = 0;

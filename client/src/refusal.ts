@@ -64,6 +64,7 @@ const permissionRules: readonly Rule[] = [
   [/^this is no category/, request("bad_category")],
   [/^the name of the queue group is too long/, request("bad_queue")],
   [/^statuses cannot be delivered just now/, unavailable("unavailable")],
+  [/^statuses of .* are missing, as the server's data was reset/, unavailable("ahead_of_stream")],
   [/^statuses of .* are missing/, unavailable("statuses_missing")],
   [/^what was stored on .* meanwhile could not be read/, unavailable("statuses_missing")],
   notAvailable,

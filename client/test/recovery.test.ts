@@ -185,6 +185,18 @@ test("every question says which stream the place is of, and another one's page i
   assert.deepEqual(ask(), { type: "history", id: 4, place: { epoch: "new", after: 30, seen: {} }, limit: 1000 });
 });
 
+test("a subscription that ended as the data was reset begins from nothing", () => {
+  const machine = begun();
+  const reset: E = { type: "refused", error: new Error("reset"), again: "always", ahead: true };
+  assert.deepEqual(told(machine.handle(reset)), ["truncated reset 1", "wait 2 attempt 0"]);
+  machine.handle(live("a", 12)); // on its way still
+  machine.handle({ type: "due", id: 2 });
+  assert.deepEqual(told(machine.handle({ type: "subscribed" })), ["history 3 after 0 {} limit 1000"]);
+  const fresh = new Recovery<string>();
+  fresh.handle({ type: "connected" });
+  assert.deepEqual(told(fresh.handle(reset)), ["wait 1 attempt 0"]);
+});
+
 test("a place that was kept without its stream takes that of the first page", () => {
   const machine = new Recovery<string>({ from: { after: 10, seen: {} } });
   machine.handle({ type: "connected" });

@@ -35,7 +35,9 @@ export interface Step {
     | "refresh"
     | "drop" // retention drops the oldest
     | "purge" // a category is deleted
-    | "reset"; // another, empty stream
+    | "reset" // the server is stopped and has another, empty stream then
+    | "anew" // another, empty stream while the server runs
+    | "notice"; // the server has noticed that, and ends what is subscribed to
   readonly n: number;
 }
 
@@ -62,6 +64,8 @@ export class World {
   #stored: Message[] = [];
   #first = 1;
   #lastSequence = 0;
+  /** Category → what the fan-out takes for doubles, while it has not noticed a new stream. */
+  #stale: ReadonlyMap<string, number> | undefined;
   /** What is up to here is not wanted. */
   #begin: { readonly epoch: number; readonly sequence: number } | undefined;
 
@@ -152,13 +156,24 @@ export class World {
         break;
       }
       case "reset":
+        this.#cut();
+        this.#stale = undefined;
         this.#reset();
+        break;
+      case "anew":
+        if (this.#stale !== undefined) break;
+        this.#stale = new Map(all.map((category) => [category, this.#stored.findLast((m) => m.category === category)?.sequence ?? 0]));
+        this.#reset();
+        break;
+      case "notice":
+        this.#notice();
         break;
     }
   }
 
   /** Lets everything that is under way come to its end, and the client catch up. */
   settle(): void {
+    this.#notice();
     this.step({ op: "connect", n: 0 });
     this.#drain();
     if (!this.#lost) return;
@@ -211,6 +226,22 @@ export class World {
       if (isBefore(m)) continue;
       if (!this.#dropped.has(m)) faults.push(`${nameOf(m)} is still stored and was never delivered`);
       else if (!this.#reported(m, at)) faults.push(`${nameOf(m)} is gone and nobody was told`);
+    }
+    return faults;
+  }
+
+  /** What is wrong when streams were made anew under the client: all that counts is what came after the last report. */
+  faultsAtLast(): string[] {
+    const from = this.log.findLastIndex((line) => "truncated" in line && line.truncated === "reset");
+    const came = this.log.slice(from + 1).flatMap((line) => ("deliver" in line ? [line.deliver] : []));
+    const faults: string[] = [];
+    for (const category of all) {
+      const got = came.filter((m) => m.category === category);
+      const names = got.map(nameOf).join(" ");
+      if (got.some((m) => m.epoch !== this.#epoch)) faults.push(`behind the last report came ${names}`);
+      if (got.some((m, i) => i > 0 && m.sequence <= (got[i - 1] as Message).sequence)) faults.push(`twice or out of order: ${names}`);
+      const missing = this.#stored.filter((m) => m.category === category && this.#wanted(m) && !got.includes(m));
+      faults.push(...missing.map((m) => `${nameOf(m)} is still stored and never came behind the last report`));
     }
     return faults;
   }
@@ -276,7 +307,8 @@ export class World {
     const message = { epoch: this.#epoch, category, sequence: ++this.#lastSequence };
     this.published.push(message);
     this.#stored.push(message);
-    if (this.#active && this.#wanted(message)) {
+    const isDouble = message.sequence <= (this.#stale?.get(category) ?? 0);
+    if (this.#active && this.#wanted(message) && !isDouble) {
       const wire = this.#wires.get(category) ?? [];
       this.#wires.set(category, wire);
       for (let i = 0; i < copies; i++) wire.push({ ...itemOf(message), last });
@@ -297,12 +329,28 @@ export class World {
   }
 
   #reset(): void {
-    this.#cut(); // the server was stopped
     for (const m of this.#stored) this.#dropped.add(m);
     this.#epoch++;
     this.#stored = [];
     this.#first = 1;
     this.#lastSequence = 0;
+  }
+
+  #notice(): void {
+    if (this.#stale === undefined) return;
+    this.#stale = undefined;
+    if (!this.#active) return;
+    this.#active = this.#subscribing = false;
+    this.#wires.clear();
+    this.#tell({ type: "refused", error: new Error("the server's data was reset"), again: "always", ahead: true });
+  }
+
+  /** What the old stream has sent is there before an answer out of the new one. */
+  #flushOld(): void {
+    for (const [category, wire] of this.#wires) {
+      this.#wires.set(category, wire.filter(({ value }) => value.epoch === this.#epoch));
+      for (const live of wire) if (live.value.epoch !== this.#epoch) this.#tell({ type: "live", live });
+    }
   }
 
   #arrive(n: number): boolean {
@@ -317,6 +365,7 @@ export class World {
     const request = take(this.#requests, n);
     if (request === undefined) return;
     const event = request.type === "join" ? this.#joined(request.id) : this.#page(request, how);
+    this.#flushOld();
     if (how === "lag") this.#lost = true;
     if (how === "answer late") this.#late.push(event);
     else this.#tell(event);
