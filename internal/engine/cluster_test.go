@@ -127,4 +127,12 @@ func TestTheFanOutHearsOfANewLeader(t *testing.T) {
 	if strings.Contains(string(m.Data), fmt.Sprintf(`"leader":"n%d"`, leader)) {
 		t.Errorf("the one that is gone was elected: %s", m.Data)
 	}
+	// The epoch of every position is made of it, so all leaders must say the same.
+	now, err := statusStream(t, engines[(leader+1)%3]).Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !now.Created.Equal(info.Created) || now.Cluster.Leader == info.Cluster.Leader {
+		t.Errorf("by %s the stream was made at %v, by %s at %v", now.Cluster.Leader, now.Created, info.Cluster.Leader, info.Created)
+	}
 }
