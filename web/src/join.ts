@@ -4,6 +4,8 @@ import { type Delivered, isRecord, parseStatus } from "./status.ts";
 
 export interface Joined {
   readonly conversation: string;
+  /** The stream that the sequences are of; null if the server does not say. */
+  readonly epoch: string | null;
   readonly categories: readonly string[];
   readonly snapshot: { readonly upTo: number; readonly statuses: readonly Delivered[] };
 }
@@ -11,10 +13,11 @@ export interface Joined {
 /** Reads the answer; null if it is not one. Unknown fields are left alone. */
 export function parseJoined(value: unknown): Joined | null {
   if (!isRecord(value) || typeof value["conversation"] !== "string") return null;
-  const { conversation, categories, snapshot } = value;
+  const { conversation, categories, epoch, snapshot } = value;
   if (!Array.isArray(categories)) return null;
   return {
     conversation,
+    epoch: typeof epoch === "string" ? epoch : null,
     categories: categories.filter((name) => typeof name === "string"),
     snapshot: parseSnapshot(snapshot),
   };

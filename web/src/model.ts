@@ -26,6 +26,8 @@ export interface Model {
   /** The conversation watched; null before the first join and after a refused one. */
   readonly conversation: string | null;
   readonly categories: readonly Category[];
+  /** The stream that `seen` is of; null before the first join. */
+  readonly epoch: string | null;
   /** Category → its newest status. */
   readonly latest: ReadonlyMap<string, Entry>;
   readonly timeline: Timeline;
@@ -41,6 +43,7 @@ export interface Model {
 export const emptyModel: Model = {
   link: { state: "idle", note: "" },
   conversation: null,
+  epoch: null,
   categories: [],
   latest: new Map(),
   timeline: emptyTimeline,
@@ -109,8 +112,9 @@ function linkChanged(model: Model, state: LinkState, note: string): Model {
 
 function joined(model: Model, answer: Joined, at: Date): Model {
   const base = answer.conversation === model.conversation ? model : openConversation(model, answer.conversation);
-  const seen = startedOver(base.seenAtAsk, answer.snapshot.upTo) ? noSequences : base.seen;
-  const start: Model = { ...base, seen, categories: mergeCategories(base.categories, answer.categories) };
+  const isOther = base.epoch !== null && answer.epoch !== null && base.epoch !== answer.epoch;
+  const seen = isOther || startedOver(base.seenAtAsk, answer.snapshot.upTo) ? noSequences : base.seen;
+  const start: Model = { ...base, seen, epoch: answer.epoch, categories: mergeCategories(base.categories, answer.categories) };
   // The first answer is drawn whole: it is what makes the page full at once.
   const wanted = answer.snapshot.statuses.filter(
     ({ status }) => base !== model || isOn(start.categories, status.category),

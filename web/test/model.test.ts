@@ -13,7 +13,7 @@ function status(category: string, seq: number | null, text = `${category} ${seq}
 }
 
 function answer(upTo: number, ...statuses: Delivered[]): Joined {
-  return { conversation: "c1", categories: ["engine", "tool"], snapshot: { upTo, statuses } };
+  return { conversation: "c1", epoch: "one", categories: ["engine", "tool"], snapshot: { upTo, statuses } };
 }
 
 const run = (start: Model, ...events: readonly Event[]): Model => events.reduce(update, start);
@@ -49,6 +49,13 @@ test("a live status that overtook the snapshot is not drawn again by it", () => 
 test("catching up draws nothing of a category that is switched off", () => {
   const model = run(emptyModel, joined(0), on("engine"), joined(2, status("engine", 1), status("tool", 2)));
   assert.deepEqual(texts(model), ["engine 1"]);
+});
+
+test("a stream that began anew and has outgrown what was seen is drawn from its beginning", () => {
+  const later: Event = { type: "joined", joined: { ...answer(9, status("engine", 2, "new"), status("tool", 9)), epoch: "two" }, at };
+  const model = run(emptyModel, joined(4, status("engine", 4)), on("engine"), on("tool"), { type: "asking" }, later, delivered(status("engine", 3, "live")));
+  assert.deepEqual(texts(model), ["live", "tool 9", "new", "engine 4"]);
+  assert.equal(model.epoch, "two");
 });
 
 test("a stream that began anew is drawn from its beginning", () => {

@@ -25,6 +25,7 @@ test("a join's answer is read, its snapshot in the order of the stream", () => {
     conversation: "c1",
     categories: ["engine", 7, "tool"],
     limits: {},
+    epoch: "d9fdx0sj3k3z",
     snapshot: {
       up_to_seq: 9,
       statuses: [
@@ -37,6 +38,7 @@ test("a join's answer is read, its snapshot in the order of the stream", () => {
   assert.deepEqual(joined?.categories, ["engine", "tool"]);
   assert.deepEqual(joined?.snapshot.statuses.map(({ seq, status }) => [seq, status.text]), [[4, "a"], [9, "b"]]);
   assert.equal(joined?.snapshot.upTo, 9);
+  assert.equal(joined?.epoch, "d9fdx0sj3k3z");
 });
 
 test("an answer without a snapshot has an empty one", () => {
