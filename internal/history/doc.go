@@ -21,4 +21,15 @@
 // A batch get holds the stream's lock against writers while it runs (seen on
 // nats-server 2.15.2), so no request asks for more than MaxBatch messages or
 // maxBatchBytes bytes; longer answers are read in pages.
+//
+// When many replays want something of the same range, the batch does not go to
+// the stream for each: the range is read once without a filter, into segments
+// (segments.go), and each takes its own.
+//
+//	replay ──┐
+//	replay ──┼── worth it? ── yes ──▶ segment ── 200 sequences, once ──▶ stream
+//	replay ──┘        └────── no ───▶ a batch with a filter ───────────▶ stream
+//
+// What came out of a segment was stored when that was read, which is before it is
+// asked what is gone, and no more than segmentLife before it is handed out.
 package history

@@ -8,11 +8,12 @@ import (
 
 // filter says which messages a replay is about.
 type filter struct {
-	categories map[string]bool // the subjects of the wanted categories; nil for all
-	subjects   []string        // the same as a list; a wildcard for all
-	all        string          // one subject that covers them
-	since      time.Time
-	priority   status.Priority
+	conversation status.ConversationID
+	categories   map[string]bool // the subjects of the wanted categories; nil for all
+	subjects     []string        // the same as a list; a wildcard for all
+	all          string          // one subject that covers them
+	since        time.Time
+	priority     status.Priority
 }
 
 // The times that nats-server can look for, in seconds since 1970: it counts
@@ -23,7 +24,7 @@ const (
 )
 
 func newFilter(q Query) filter {
-	f := filter{all: status.ConversationSubjects(q.Conversation), priority: q.MinPriority}
+	f := filter{conversation: q.Conversation, all: status.ConversationSubjects(q.Conversation), priority: q.MinPriority}
 	switch since := q.Since.Unix(); {
 	case since > latest:
 		f.since = time.Unix(latest, 0)

@@ -54,6 +54,11 @@ func connectTo(tb testing.TB, s *server.Server) *nats.Conn {
 func startStream(tb testing.TB) (*nats.Conn, jetstream.Stream) {
 	tb.Helper()
 	nc := startServer(tb)
+	return nc, addStream(tb, nc)
+}
+
+func addStream(tb testing.TB, nc *nats.Conn) jetstream.Stream {
+	tb.Helper()
 	js, err := jetstream.New(nc)
 	if err != nil {
 		tb.Fatal(err)
@@ -64,7 +69,7 @@ func startStream(tb testing.TB) (*nats.Conn, jetstream.Stream) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return nc, st
+	return st
 }
 
 // store publishes one message for each subject and returns the last sequence.

@@ -26,6 +26,7 @@ type Reader struct {
 	batches   pool
 	questions pool // multi_last, STREAM.INFO, single messages
 	epoch     knownEpoch
+	segments  *segments
 }
 
 // NewReader returns a reader over one connection or more. Each must be allowed
@@ -34,7 +35,9 @@ type Reader struct {
 // connection, so they should carry nothing that must not wait. NewReader starts
 // nothing and has nothing to stop.
 func NewReader(conns ...*nats.Conn) *Reader {
-	return &Reader{batches: newPool(1, conns), questions: newPool(questionsPerConn, conns)}
+	r := &Reader{batches: newPool(1, conns), questions: newPool(questionsPerConn, conns)}
+	r.segments = newSegments(r)
+	return r
 }
 
 // Snapshot is the last status of each category of a conversation, all true at

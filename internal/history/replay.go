@@ -127,13 +127,11 @@ func (p *Replay) next(ctx context.Context, most int) (Batch, error) {
 			return Batch{}, err
 		}
 	}
-	read, err := p.read(ctx, min(most, p.size))
+	read, kept, err := p.read(ctx, most)
 	if err != nil {
 		return Batch{}, err
 	}
-	// What was dropped is asked after the batch: nothing can be dropped unnoticed
-	// in between.
-	lost, err := p.lost(ctx, read.messages)
+	lost, err := p.lost(ctx, &read, kept)
 	if err != nil {
 		return Batch{}, err
 	}
@@ -211,20 +209,38 @@ func (p *Replay) findFloor(ctx context.Context, upTo uint64) error {
 	return nil
 }
 
-// portion is what one read of the stream brought.
-type portion struct {
-	messages []Message // wanted or not, none above the pass's end
-	upTo     uint64
-	over     bool // the pass has ended
-	done     bool // and it has reached its target
+// read takes the next messages of the pass, and what the stream holds afterwards:
+// asked after the batch, nothing can be dropped unnoticed in between.
+func (p *Replay) read(ctx context.Context, most int) (portion, retained, error) {
+	if p.pass.ended() {
+		kept, err := p.r.retained(ctx, p.filter.all)
+		return portion{upTo: p.pass.upTo, over: true, done: true}, kept, err
+	}
+	read, ok, err := p.shared(ctx, min(most, MaxBatch))
+	if err != nil {
+		return portion{}, retained{}, err
+	}
+	if ok {
+		kept, err := p.r.retained(ctx, p.filter.all)
+		if err != nil || kept.epoch == read.epoch && kept.last >= read.ends() {
+			p.nothing = 0 // it has come further
+			return read, kept, err
+		}
+		p.r.segments.forget() // the stream was made anew, or restored
+	}
+	if read, err = p.alone(ctx, min(most, p.size)); err != nil {
+		return portion{}, retained{}, err
+	}
+	kept, err := p.r.retained(ctx, p.filter.all)
+	return read, kept, err
 }
 
-// read takes the next messages of the pass.
-func (p *Replay) read(ctx context.Context, most int) (portion, error) {
+// ended is true when there is nothing to read.
+func (ps *pass) ended() bool { return ps.next > ps.target || len(ps.news) == 0 }
+
+// alone reads the next messages of the pass with a filter.
+func (p *Replay) alone(ctx context.Context, most int) (portion, error) {
 	ps := p.pass
-	if ps.next > ps.target || len(ps.news) == 0 {
-		return portion{upTo: ps.upTo, over: true, done: true}, nil
-	}
 	if gap := ps.target - ps.next + 1; gap < uint64(most) {
 		most = int(gap)
 	}
@@ -252,6 +268,9 @@ func (p *Replay) read(ctx context.Context, most int) (portion, error) {
 		read.over, read.upTo = true, ps.upTo
 	case pg.pending == 0:
 		read.over = true // the target is gone, or this replica does not have it yet
+	}
+	if len(read.messages) > 0 {
+		read.oldest = &read.messages[0]
 	}
 	if len(pg.messages) > 0 {
 		p.nothing = 0

@@ -17,6 +17,7 @@ const streamInfo = "$JS.API.STREAM.INFO.STATUS"
 type retained struct {
 	epoch         string
 	messages      uint64
+	bytes         uint64
 	first         uint64 // one above last when there is no message
 	firstTime     time.Time
 	last          uint64
@@ -41,6 +42,7 @@ type infoAnswer struct {
 	} `json:"config"`
 	State struct {
 		Messages  uint64            `json:"messages"`
+		Bytes     uint64            `json:"bytes"`
 		FirstSeq  uint64            `json:"first_seq"`
 		FirstTime time.Time         `json:"first_ts"`
 		LastSeq   uint64            `json:"last_seq"`
@@ -79,14 +81,16 @@ func (r *Reader) retained(ctx context.Context, subjects string) (retained, error
 	}
 	epoch := epochOf(a.Created)
 	r.epoch.set(epoch)
-	return retained{
+	kept := retained{
 		epoch:    epoch,
-		messages: a.State.Messages,
-		first:    max(a.State.FirstSeq, 1), firstTime: a.State.FirstTime,
+		messages: a.State.Messages, bytes: a.State.Bytes,
+		first: max(a.State.FirstSeq, 1), firstTime: a.State.FirstTime,
 		last: a.State.LastSeq, lastTime: a.State.LastTime,
 		maxPerSubject: a.Config.MaxPerSubject,
 		counts:        a.State.Subjects,
-	}, nil
+	}
+	r.segments.note(kept)
+	return kept, nil
 }
 
 // droppedBefore is up to when what was dropped from the stream's beginning was

@@ -34,12 +34,9 @@ func (p *Replay) skip(l lost) {
 }
 
 // lost compares the place with what the stream holds after read was read. What
-// is in read was there then, even if it is dropped by now.
-func (p *Replay) lost(ctx context.Context, read []Message) (lost, error) {
-	kept, err := p.r.retained(ctx, p.filter.all)
-	if err != nil {
-		return lost{}, err
-	}
+// is in read was there then, even if it is dropped by now. It cuts read where it
+// would hide that something was dropped while it was read.
+func (p *Replay) lost(ctx context.Context, read *portion, kept retained) (lost, error) {
 	if kept.epoch != p.epoch {
 		if p.pass = nil; !p.fixed {
 			p.epoch = kept.epoch
@@ -50,33 +47,29 @@ func (p *Replay) lost(ctx context.Context, read []Message) (lost, error) {
 	if p.highest() > max(kept.last, p.pass.upTo) {
 		return lost{}, ErrAheadOfStream
 	}
+	cut, err := p.cutSubjects(ctx, kept)
+	if err != nil {
+		return lost{}, err
+	}
 	first, dropped := kept.first, kept.droppedBefore()
-	if len(read) > 0 && read[0].Sequence < first {
-		first, dropped = read[0].Sequence, read[0].Time
+	if m := read.oldest; m != nil && m.Sequence < first {
+		read.cut(m.Sequence, first)
+		first, dropped = m.Sequence, m.Time
+	}
+	held := oldestOfEach(cut, read.messages)
+	for subject, was := range held {
+		read.cut(was.Sequence, cut[subject].Sequence)
 	}
 	var l lost
 	// What was dropped before Since was not wanted.
 	if p.lowest()+1 < first && !p.filter.since.After(dropped) {
 		l.begin = first
 	}
-	oldest := map[string]Message{}
-	for _, m := range read {
-		if _, ok := oldest[m.Subject]; !ok {
-			oldest[m.Subject] = m
+	for subject, m := range cut {
+		if was, ok := held[subject]; ok && (m.Sequence == 0 || was.Sequence < m.Sequence) {
+			m = was
 		}
-	}
-	for subject, newest := range p.pass.news {
-		if newest <= p.known(subject) || !kept.full(subject) {
-			continue
-		}
-		m, found, err := p.r.one(ctx, request{Seq: 1, NextFor: subject})
-		if err != nil {
-			return lost{}, err
-		}
-		if was, ok := oldest[subject]; ok && (!found || was.Sequence < m.Sequence) {
-			m, found = was, true
-		}
-		if found && m.Sequence > max(p.known(subject)+1, l.begin) && !p.filter.since.After(m.Time) {
+		if m.Sequence > max(p.known(subject)+1, l.begin) && !p.filter.since.After(m.Time) {
 			if l.subjects == nil {
 				l.subjects = map[string]uint64{}
 			}
@@ -84,6 +77,43 @@ func (p *Replay) lost(ctx context.Context, read []Message) (lost, error) {
 		}
 	}
 	return l, nil
+}
+
+// cutSubjects returns what is now the oldest message of each subject that has news
+// and is full; a zero one when it has none any more.
+func (p *Replay) cutSubjects(ctx context.Context, kept retained) (map[string]Message, error) {
+	var cut map[string]Message
+	for subject, newest := range p.pass.news {
+		if newest <= p.known(subject) || !kept.full(subject) {
+			continue
+		}
+		m, _, err := p.r.one(ctx, request{Seq: 1, NextFor: subject})
+		if err != nil {
+			return nil, err
+		}
+		if cut == nil {
+			cut = map[string]Message{}
+		}
+		cut[subject] = m
+	}
+	return cut, nil
+}
+
+// oldestOfEach returns the first message of each subject that is in of.
+func oldestOfEach(of map[string]Message, messages []Message) map[string]Message {
+	if len(of) == 0 {
+		return nil
+	}
+	oldest := map[string]Message{}
+	for _, m := range messages {
+		if _, ok := of[m.Subject]; !ok {
+			continue
+		}
+		if _, ok := oldest[m.Subject]; !ok {
+			oldest[m.Subject] = m
+		}
+	}
+	return oldest
 }
 
 // highest is the highest position of the place.
