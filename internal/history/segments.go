@@ -178,9 +178,10 @@ func (s *segments) worth(from, to, end uint64) bool {
 }
 
 // piece returns the piece that holds the sequence, and waits for it if it is on
-// its way. It is nil when nothing is stored from there on.
+// its way. It is nil when nothing is stored from there on, or when the segment does
+// not get that far: others may push it out as often as it is begun.
 func (s *segments) piece(ctx context.Context, seq uint64) (*piece, error) {
-	for {
+	for range segmentSize {
 		s.mu.Lock()
 		g := s.segmentLocked(indexOf(seq), time.Now())
 		if p := find(g.pieces, seq); p != nil {
@@ -209,6 +210,7 @@ func (s *segments) piece(ctx context.Context, seq uint64) (*piece, error) {
 			return f.piece, nil
 		}
 	}
+	return nil, nil
 }
 
 // fetch reads the next piece of a segment.
