@@ -177,8 +177,10 @@ test("a pause holds the timeline and says what waits", async (t) => {
 
 test("a lost connection is told, comes back by itself and brings what was missed", async (t) => {
   const sockets = [];
+  let away = false;
   const { page, c } = await watchOwn(t, {
     before: (opened) => opened.routeWebSocket(/\/ws$/, (socket) => {
+      if (away) return void socket.close({ code: 1001 }); // the next attempt may come at once
       const server = socket.connectToServer();
       sockets.push({ socket, server });
     }),
@@ -186,10 +188,12 @@ test("a lost connection is told, comes back by itself and brings what was missed
   await service.publish(c, "info", "before the cut");
   await shows(entries(page), /before the cut/);
   const { socket, server } = sockets.at(-1);
+  away = true;
   await server.close({ code: 1000 });
   await socket.close({ code: 1001, reason: "cut by the test" });
   await shows(link(page), /^Reconnecting…$/);
   await service.publish(c, "info", "while away");
+  away = false;
   await shows(link(page), /^Live$/, 15_000);
   await shows(entries(page), /while away/);
   await service.publish(c, "info", "back again");
