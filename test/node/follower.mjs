@@ -28,7 +28,9 @@ process.stdin.resume();
 process.stdin.on("end", () => process.exit(0));
 for await (const status of nc.status()) {
   if (status.type === "disconnect") print({ event: status.type });
+  if (status.type !== "reconnect") continue;
+  print({ event: "connect" });
   // Once its SUBs have taken effect: what is published from then on is heard. A
   // connection that is cut before says so itself.
-  if (status.type === "reconnect") nc.flush().then(() => print({ event: status.type }), () => {});
+  nc.flush().then(() => print({ event: status.type }), () => {});
 }
