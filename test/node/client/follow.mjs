@@ -156,6 +156,8 @@ describe("following a conversation", () => {
 
   test("closing the client ends all that lives on it, without an error, and leaves nothing running", async (t) => {
     const c = await newConversation();
+    const running = () => process.getActiveResourcesInfo().filter((type) => /^(Timeout|Immediate|TCPSocketWrap)$/.test(type)).length;
+    const others = running();
     const events = [];
     const client = await server.connect(t, { token: alice.token, onEvent: ({ type }) => events.push(type) });
     const subscription = await client.conversation(c).subscribe();
@@ -168,6 +170,8 @@ describe("following a conversation", () => {
     assert.deepEqual(events, ["connected", "closed"]);
     await assert.rejects(client.conversation(c).subscribe(), { name: "ClosedError", kind: "closed" });
     await assert.rejects(client.subscriptions(), { kind: "closed" });
+    // The runner ends the process by force, so that would not show it.
+    await until(() => running() <= others, () => `nothing of it to run; there is ${process.getActiveResourcesInfo()}`);
   });
 
   test("a client and a subscription can be disposed of", async (t) => {
