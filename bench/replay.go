@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -124,17 +125,20 @@ func (r ReplayReport) Print(w io.Writer) error {
 		return err
 	}
 	var ratios, took []float64
+	var inOrder strings.Builder // the first round reads into memory that the server has not used before
 	for _, round := range r.Rounds {
-		ratios = append(ratios, float64(round.Reading.P99)/float64(round.Quiet.P99))
+		ratio := float64(round.Reading.P99) / float64(round.Quiet.P99)
+		ratios = append(ratios, ratio)
+		fmt.Fprintf(&inOrder, " %.2f", ratio)
 		for _, d := range round.Replays {
 			took = append(took, d.Seconds())
 		}
 	}
-	ratio, seconds := spreadOf(ratios), spreadOf(took)
-	_, err := fmt.Fprintf(w, "\np99 with replays over p99 without, round by round: %.2f (%.2f-%.2f)\n"+
+	seconds := spreadOf(took)
+	_, err := fmt.Fprintf(w, "\np99 with replays over p99 without, median %.2f, round by round:%s\n"+
 		"%d replays, each whole and in order, %.2f s each (%.2f-%.2f), %.0f statuses a second\n"+
 		"server's memory: %d MiB before, at most %d MiB while replays ran, %d MiB after\n",
-		ratio.median, ratio.least, ratio.most,
+		spreadOf(ratios).median, inOrder.String(),
 		len(took), seconds.median, seconds.least, seconds.most, float64(o.Replayed)/seconds.median,
 		r.Before>>20, r.Peak>>20, r.After>>20)
 	return err
