@@ -9,7 +9,7 @@
 // nothing behind on the server. The edge and the fan-out are its callers; who
 // may read what is theirs to decide.
 //
-//	snapshot, after, sequences
+//	snapshot, sequences, a batch
 //	        │  one request: multi_last, or next_by_subj with a batch
 //	        ▼
 //	$JS.API.DIRECT.GET.STATUS ── message ── message ── 204 EOB ──▶ one inbox

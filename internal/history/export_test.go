@@ -1,6 +1,9 @@
 package history
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // ReadAlone has every replay read with a filter.
 func (r *Reader) ReadAlone() { r.segments.limit = 0 }
@@ -29,3 +32,9 @@ func (r *Reader) SegmentBytes() (counted, held int) {
 
 // Known is up to where what is stored on a subject was brought or reported.
 func (p *Replay) Known(subject string) uint64 { return p.known(subject) }
+
+// Batch asks the stream once for up to n messages of subject behind a sequence.
+func (r *Reader) Batch(ctx context.Context, subject string, after uint64, n int) ([]Message, error) {
+	p, err := r.get(ctx, request{Seq: after + 1, NextFor: subject, Batch: n})
+	return p.messages, err
+}

@@ -47,7 +47,7 @@ func TestBatchesAtOnceAreBoundedByTheConnections(t *testing.T) {
 	var done sync.WaitGroup
 	for range readers {
 		done.Go(func() {
-			if _, _, err := r.After(t.Context(), "status.c1.*", 0, 9, 9); err != nil {
+			if _, err := r.Batch(t.Context(), "status.c1.*", 0, 9); err != nil {
 				t.Error(err)
 			}
 		})
@@ -70,7 +70,7 @@ func TestSmallReadsDoNotWaitForBatches(t *testing.T) {
 	r := history.NewReader(h.nc)
 	batch := make(chan error, 1)
 	go func() { // ends with its answer, below
-		_, _, err := r.After(t.Context(), "status.c1.*", 0, 9, 9)
+		_, err := r.Batch(t.Context(), "status.c1.*", 0, 9)
 		batch <- err
 	}()
 	first := <-h.asks
@@ -96,13 +96,13 @@ func TestWhoWaitsForAConnectionGivesUpWithItsContext(t *testing.T) {
 	r := history.NewReader(h.nc)
 	batch := make(chan error, 1)
 	go func() { // ends with its answer, below
-		_, _, err := r.After(t.Context(), "status.c1.*", 0, 9, 9)
+		_, err := r.Batch(t.Context(), "status.c1.*", 0, 9)
 		batch <- err
 	}()
 	first := <-h.asks
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if _, _, err := r.After(ctx, "status.c1.*", 0, 9, 9); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := r.Batch(ctx, "status.c1.*", 0, 9); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("err = %v, want the context's", err)
 	}
 	nothing(t, first)

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// MaxBatch is how many messages one call of After or Replay.Next returns at most.
+	// MaxBatch is how many messages one call of Replay.Next returns at most.
 	MaxBatch = 200
 	// DefaultTimeout bounds each request to the stream, from when it is sent and
 	// in addition to the caller's context.
@@ -157,34 +157,4 @@ func (r *Reader) anyMessage(ctx context.Context) (m Message, found bool, err err
 
 func matches(patterns []string, subject string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return natsproto.Matches(p, subject) })
-}
-
-// After returns the stored messages of subject, a literal or a wildcard, with
-// after < sequence ≤ upTo, oldest first. It returns at most max of them and
-// never more than MaxBatch; fewer when they are large. more says that others
-// may follow: ask again after the last one's sequence. What retention has
-// dropped is left out without a word; a caller who must know compares
-// sequences, or uses Replay.
-func (r *Reader) After(ctx context.Context, subject string, after, upTo uint64, max int) (messages []Message, more bool, err error) {
-	if upTo <= after || max <= 0 {
-		return nil, false, nil
-	}
-	batch := min(max, MaxBatch)
-	// Sequences are unique in the stream: a narrow gap holds few messages.
-	if gap := upTo - after; gap < uint64(batch) {
-		batch = int(gap)
-	}
-	p, err := r.get(ctx, request{Seq: after + 1, NextFor: subject, Batch: batch})
-	if err != nil {
-		return nil, false, err
-	}
-	for i, m := range p.messages {
-		if m.Sequence > upTo {
-			return p.messages[:i], false, nil
-		}
-	}
-	if n := len(p.messages); n > 0 {
-		more = p.pending > 0 && p.messages[n-1].Sequence < upTo
-	}
-	return p.messages, more, nil
 }

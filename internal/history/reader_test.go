@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -115,82 +114,6 @@ func TestSnapshotLargerThanOneAnswerIsTrueAtOneSequence(t *testing.T) {
 	}
 }
 
-func TestAfter(t *testing.T) {
-	nc, st := startStream(t)
-	//                1                  2                  3                4                  5                  6
-	store(t, nc, "status.c1.engine", "status.c2.engine", "status.c1.tool", "status.c1.engine", "status.c1.engine", "status.c2.tool")
-	store(t, nc, "status.c1.engine") // 7
-	if err := st.DeleteMsg(t.Context(), 4); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		name        string
-		subject     string
-		after, upTo uint64
-		max         int
-		want        []uint64
-		more        bool
-	}{
-		{"everything of a literal", "status.c1.engine", 0, 7, 200, []uint64{1, 5, 7}, false},
-		{"everything of a conversation", "status.c1.*", 0, 7, 200, []uint64{1, 3, 5, 7}, false},
-		{"after is not included", "status.c1.*", 3, 7, 200, []uint64{5, 7}, false},
-		{"upTo is included", "status.c1.*", 0, 5, 200, []uint64{1, 3, 5}, false},
-		{"upTo between two messages", "status.c1.*", 0, 6, 200, []uint64{1, 3, 5}, false},
-		{"no upper bound", "status.c1.*", 3, math.MaxUint64, 200, []uint64{5, 7}, false},
-		{"a gap of one message", "status.c1.engine", 4, 5, 200, []uint64{5}, false},
-		{"a gap that a deleted message left", "status.c1.engine", 3, 4, 200, nil, false},
-		{"fewer than there are", "status.c1.*", 0, 7, 2, []uint64{1, 3}, true},
-		{"exactly as many as there are", "status.c1.*", 0, 7, 4, []uint64{1, 3, 5, 7}, false},
-		{"exactly as many up to the bound", "status.c1.*", 0, 5, 3, []uint64{1, 3, 5}, false},
-		{"one at a time", "status.c1.*", 1, 7, 1, []uint64{3}, true},
-		{"behind the end", "status.c1.*", 7, 100, 200, nil, false},
-		{"another conversation", "status.c3.*", 0, 7, 200, nil, false},
-		{"an empty range", "status.c1.*", 5, 5, 200, nil, false},
-		{"a range the wrong way round", "status.c1.*", 5, 3, 200, nil, false},
-		{"at most none", "status.c1.*", 0, 7, 0, nil, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got, more, err := history.NewReader(nc).After(t.Context(), c.subject, c.after, c.upTo, c.max)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !slices.Equal(sequences(got), c.want) || more != c.more {
-				t.Errorf("After(%d, %d, %d) = %v, %v; want %v, %v", c.after, c.upTo, c.max, sequences(got), more, c.want, c.more)
-			}
-		})
-	}
-}
-
-func TestAfterPagesThroughManyAndLargeMessages(t *testing.T) {
-	nc, _ := startStream(t)
-	text := bytes.Repeat([]byte("x"), 16<<10)
-	const stored = 450
-	for i := range stored {
-		storeMsg(t, nc, &nats.Msg{Subject: "status.c1.engine", Data: text[:1+i%2*(len(text)-1)]})
-	}
-	r := history.NewReader(nc)
-	var after uint64
-	calls := 0
-	for more := true; more; calls++ {
-		var got []history.Message
-		var err error
-		if got, more, err = r.After(t.Context(), "status.c1.*", after, stored, 1000); err != nil {
-			t.Fatal(err)
-		}
-		if len(got) == 0 || len(got) > history.MaxBatch {
-			t.Fatalf("a page has %d messages", len(got))
-		}
-		for _, m := range got {
-			if after++; m.Sequence != after {
-				t.Fatalf("message %d comes where %d should", m.Sequence, after)
-			}
-		}
-	}
-	if after != stored || calls < 4 {
-		t.Errorf("read %d messages in %d pages, want %d in at least 4 (1 MiB each)", after, calls, stored)
-	}
-}
-
 func TestHeadersOfThePublisherStayAndForgedOnesAreNotBelieved(t *testing.T) {
 	nc, _ := startStream(t)
 	m := nats.NewMsg("status.c1.engine")
@@ -201,9 +124,9 @@ func TestHeadersOfThePublisherStayAndForgedOnesAreNotBelieved(t *testing.T) {
 	m.Data = []byte(`{"text":"hi"}`)
 	storeMsg(t, nc, m)
 
-	got, _, err := history.NewReader(nc).After(t.Context(), "status.c1.*", 0, 10, 10)
+	got, err := history.NewReader(nc).Batch(t.Context(), "status.c1.*", 0, 10)
 	if err != nil || len(got) != 1 {
-		t.Fatalf("After = %v, %v", got, err)
+		t.Fatalf("Batch = %v, %v", got, err)
 	}
 	if got[0].Sequence != 1 || got[0].Subject != "status.c1.engine" {
 		t.Errorf("sequence %d, subject %s: the publisher's were believed", got[0].Sequence, got[0].Subject)
@@ -249,8 +172,8 @@ func TestWithoutTheStreamItIsUnavailable(t *testing.T) {
 	if _, err := r.Snapshot(t.Context(), "c1"); !errors.Is(err, history.ErrUnavailable) {
 		t.Errorf("Snapshot: %v, want ErrUnavailable", err)
 	}
-	if _, _, err := r.After(t.Context(), "status.c1.*", 0, 9, 9); !errors.Is(err, history.ErrUnavailable) {
-		t.Errorf("After: %v, want ErrUnavailable", err)
+	if _, err := r.Batch(t.Context(), "status.c1.*", 0, 9); !errors.Is(err, history.ErrUnavailable) {
+		t.Errorf("Batch: %v, want ErrUnavailable", err)
 	}
 }
 
@@ -263,7 +186,7 @@ func TestARefusalKeepsTheServersWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sub.Unsubscribe()
-	_, _, err = history.NewReader(nc).After(t.Context(), "status.c1.*", 0, 9, 9)
+	_, err = history.NewReader(nc).Batch(t.Context(), "status.c1.*", 0, 9)
 	var refused *history.RefusedError
 	if !errors.As(err, &refused) || refused.Code != 408 || refused.Description != "Bad Request" {
 		t.Errorf("err = %v, want RefusedError 408 Bad Request", err)
@@ -279,7 +202,7 @@ func TestAReaderGivesUpWithItsContext(t *testing.T) {
 	defer sub.Unsubscribe()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, _, err := history.NewReader(nc).After(ctx, "status.c1.*", 0, 9, 9); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := history.NewReader(nc).Batch(ctx, "status.c1.*", 0, 9); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("err = %v, want the context's", err)
 	}
 	if n := nc.NumSubscriptions(); n != 1 {
@@ -302,16 +225,18 @@ func BenchmarkSnapshot(b *testing.B) {
 	}
 }
 
-func BenchmarkAfterOneMissed(b *testing.B) {
+// BenchmarkOneMissed is what the repair of a hole and a short reconnect read.
+func BenchmarkOneMissed(b *testing.B) {
 	nc, _ := startStream(b)
 	var seq uint64
 	for range 100 {
 		seq = store(b, nc, "status.c1.engine", "status.c2.engine")
 	}
 	r := history.NewReader(nc)
+	q := history.Query{Conversation: "c1", Place: history.Place{After: seq - 3}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if got, _, err := r.After(b.Context(), "status.c1.engine", seq-3, seq, 200); err != nil || len(got) != 1 {
+		if got, err := r.Replay(q).Next(b.Context(), 200); err != nil || len(got.Messages) != 1 {
 			b.Fatal(got, err)
 		}
 	}
