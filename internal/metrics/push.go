@@ -57,7 +57,7 @@ type refusalCounters struct{ real, dryRun prometheus.Counter }
 func (m *Metrics) makePushed() {
 	deliveries := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "statuswire_deliveries_total",
-		Help: "Statuses delivered, once for each browser that got it, by category.",
+		Help: "Statuses handed to browsers, once for each of them, by category; those shed on the way are counted here as well.",
 	}, []string{"category"})
 	m.deliveries = map[string]prometheus.Counter{}
 	for _, c := range status.DefaultCategories() {
