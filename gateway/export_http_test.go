@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/status"
 )
 
 // ParseEventsQuery reads the query of a request for events; after as an id of an
@@ -43,17 +44,37 @@ type Sent struct {
 
 // Leave notes a stream that had everything up to after, and then sent what it did.
 func (p EventPlaces) Leave(now time.Time, subject string, after uint64, sent ...Sent) {
+	p.places.leave(now, openStream("", subject, after, sent...))
+}
+
+// Enter notes an open stream of a user; leave says that it has ended.
+func (p EventPlaces) Enter(user status.UserID, subject string, after uint64, sent ...Sent) (leave func(now time.Time)) {
+	o := openStream(user, subject, after, sent...)
+	p.places.enter(o)
+	return func(now time.Time) { p.places.leave(now, o) }
+}
+
+func openStream(user status.UserID, subject string, after uint64, sent ...Sent) *openEvents {
 	var events sentEvents
 	for _, s := range sent {
 		events.see(&fanout.Message{Subject: s.Subject, Sequence: s.Sequence, Epoch: s.Epoch})
 	}
-	p.places.leave(now, subject, fanout.Place{Epoch: events.epoch, After: after}, &events)
+	at := func() fanout.Place { return fanout.Place{Epoch: events.epoch, After: after} }
+	return &openEvents{openKey{user, subject}, &events, at}
 }
 
-// From is where somebody begins who has the event with the id.
-func (p EventPlaces) From(subject, id string) fanout.Place {
+// From is where a user begins who has the event with the id.
+func (p EventPlaces) From(user status.UserID, subject, id string) fanout.Place {
 	has, _ := parseEventID(id)
-	return p.places.from(subject, has)
+	return p.places.from(openKey{user, subject}, has)
+}
+
+// Open is how many streams are open.
+func (p EventPlaces) Open() (n int) {
+	for _, of := range p.places.open {
+		n += len(of)
+	}
+	return n
 }
 
 // Len is how many streams are remembered.

@@ -25,7 +25,8 @@ type events struct {
 	all    *localSub   // the one for all categories, or nil
 	up     *fanout.Subscription
 
-	sent sentEvents
+	sent   sentEvents
+	opened *openEvents // set by open, when there is one
 }
 
 // parseEvents implements parseQuery.
@@ -77,13 +78,19 @@ func (e *events) subject() string {
 	return status.ConversationSubjects(e.stream.conversation)
 }
 
+// placeKey is by which its places are kept.
+func (e *events) placeKey() openKey {
+	g, _ := e.stream.held()
+	return openKey{g.User, e.subject()}
+}
+
 // begin is how the stream begins: with what, and behind which place, nil for now.
 // The error is made by end.
 func (e *events) begin() (first []byte, place *fanout.Place, err error) {
 	first = append(appendRetry(nil, reconnectAfter()), '\n')
 	switch {
 	case e.query.resumed:
-		from := e.stream.gateway.places.from(e.subject(), e.query.after)
+		from := e.stream.gateway.places.from(e.placeKey(), e.query.after)
 		return first, &from, nil
 	case e.query.snapshot:
 		shot, err := e.stream.snapshot()
@@ -105,6 +112,8 @@ func (e *events) subscribe(place *fanout.Place) (err error) {
 	}
 	if began, ok := f.Place(e.up); ok {
 		e.sent.begin(began)
+		e.opened = &openEvents{e.placeKey(), &e.sent, func() fanout.Place { at, _ := f.Place(e.up); return at }}
+		s.gateway.places.enter(e.opened)
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.VerdictTimeout)
 	defer cancel()
@@ -116,11 +125,10 @@ func (e *events) shut(s *stream) {
 	if e.up == nil {
 		return
 	}
-	f := s.gateway.deps.Fanout
-	if place, ok := f.Place(e.up); ok {
-		s.gateway.places.leave(time.Now(), e.up.Subject, place, &e.sent)
+	if e.opened != nil {
+		s.gateway.places.leave(time.Now(), e.opened)
 	}
-	f.Unsubscribe(e.up)
+	s.gateway.deps.Fanout.Unsubscribe(e.up)
 }
 
 // wanted is the subject that stands for all that is asked for, in the audit.

@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/mark"
+	"github.com/statuswire/statuswire/status"
 )
 
-// eventPlaces remembers how far streams of events were when they ended.
+// eventPlaces knows how far streams of events are, and were when they ended.
 //
 // The id of an event says that everything up to it has come. That is too much while
 // something was lost on its way to the gateway and is not found yet, behind a newer
@@ -17,11 +19,33 @@ import (
 // event says it of each category, and what came late is remembered. Both hold for
 // whoever listened to the same subject on this node, so they are kept by that.
 //
+// A browser may be back before its old stream is seen to end: so the open ones of
+// its user count as well.
+//
 // Safe for concurrent use.
 type eventPlaces struct {
 	mu     sync.Mutex                 // guards what follows
 	places map[string][]*list.Element // by subject, the oldest first
 	byAge  list.List                  // of endedEvents, the oldest first
+	open   map[openKey]map[*openEvents]struct{}
+}
+
+// openKey is whose the open streams are, and of which subject.
+type openKey struct {
+	user    status.UserID
+	subject string
+}
+
+// openEvents is a stream that has not ended.
+type openEvents struct {
+	key  openKey
+	sent *sentEvents
+	at   func() fanout.Place // everything up to it was sent
+}
+
+func (o *openEvents) ended() endedEvents {
+	at := o.at() // before what is sent: so nothing is in neither
+	return o.sent.ended(at)
 }
 
 // endedEvents is a stream that has ended.
@@ -51,18 +75,34 @@ const (
 	eventPlacesKept       = time.Hour
 )
 
-func newEventPlaces() *eventPlaces { return &eventPlaces{places: map[string][]*list.Element{}} }
+func newEventPlaces() *eventPlaces {
+	return &eventPlaces{places: map[string][]*list.Element{}, open: map[openKey]map[*openEvents]struct{}{}}
+}
 
-// leave notes that a stream of the subject has ended that had everything up to
-// at, unless it has sent nothing behind that.
-func (p *eventPlaces) leave(now time.Time, subject string, at fanout.Place, sent *sentEvents) {
-	e := sent.ended(at)
+// enter notes a stream that is open until leave.
+func (p *eventPlaces) enter(o *openEvents) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open[o.key] == nil {
+		p.open[o.key] = map[*openEvents]struct{}{}
+	}
+	p.open[o.key][o] = struct{}{}
+}
+
+// leave notes that a stream has ended, and where, unless it has sent nothing behind
+// the place up to which it had everything.
+func (p *eventPlaces) leave(now time.Time, o *openEvents) {
+	e := o.ended()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if delete(p.open[o.key], o); len(p.open[o.key]) == 0 {
+		delete(p.open, o.key)
+	}
 	if e.last <= e.place.After && len(e.late) == 0 {
 		return
 	}
+	subject := o.key.subject
 	e.subject, e.ended = subject, now
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if of := p.places[subject]; len(of) == maxEventPlacesSubject {
 		p.forgetLocked(of[0])
 	}
@@ -83,32 +123,39 @@ func (p *eventPlaces) forgetLocked(e *list.Element) {
 	}
 }
 
-// from is the place of somebody who has the event with the id, as far as is known:
-// by the stream that ended closest behind it.
-func (p *eventPlaces) from(subject string, has eventID) fanout.Place {
-	id := has.seq
+// from is the place of somebody who has the event with the id, as far as is known.
+// Which of the streams has sent the event nobody knows: so the lowest place counts.
+func (p *eventPlaces) from(key openKey, has eventID) fanout.Place {
+	from := mark.Place{Epoch: has.epoch, After: has.seq}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var best *endedEvents
-	for _, element := range p.places[subject] {
-		if e := element.Value.(endedEvents); (has.epoch == "" || has.epoch == e.place.Epoch) && e.last >= id && (best == nil || e.last <= best.last) {
-			best = &e
-		}
+	for _, element := range p.places[key.subject] {
+		from = element.Value.(endedEvents).lower(from, has)
 	}
-	if best == nil {
-		return fanout.Place{Epoch: has.epoch, After: id}
+	for o := range p.open[key] {
+		from = o.ended().lower(from, has)
 	}
-	from := fanout.Place{Epoch: has.epoch, After: min(id, best.place.After), Seen: make(map[string]uint64, len(best.place.Seen))}
-	for literal, seq := range best.place.Seen {
-		from.Seen[literal] = min(id, seq)
+	return fanout.Place(from)
+}
+
+// lower is the lower one of from and the place of somebody who has the event with the
+// id, if the stream may have sent that.
+func (e endedEvents) lower(from mark.Place, has eventID) mark.Place {
+	if has.epoch != "" && has.epoch != e.place.Epoch || e.last < has.seq {
+		return from
 	}
-	for _, l := range best.late {
+	id := has.seq
+	place := mark.Place{Epoch: has.epoch, After: min(id, e.place.After), Seen: make(map[string]uint64, len(e.place.Seen))}
+	for literal, seq := range e.place.Seen {
+		place.Seen[literal] = min(id, seq)
+	}
+	for _, l := range e.late {
 		if l.isMissing(id) {
-			from.After = min(from.After, l.seq-1)
-			from.Seen[l.subject] = min(from.Seen[l.subject], l.seq-1)
+			place.After = min(place.After, l.seq-1)
+			place.Seen[l.subject] = min(place.Seen[l.subject], l.seq-1)
 		}
 	}
-	return from
+	return mark.Lower(from, place)
 }
 
 // sentEvents notes how far a stream is and the order of its events. Safe for

@@ -186,51 +186,87 @@ func TestWhatWasNotFoundBeforeTheCutComesAfterIt(t *testing.T) {
 }
 
 func TestWhatWasFoundButNotReadBeforeTheCutComesAfterIt(t *testing.T) {
-	r := newRig(t, gateway.Options{})
-	r.members.set("c1", "alice", true)
-	l := r.listen("c1/events", bearer("alice"))
-	r.store("c1", "engine", "1")
-	r.storeUnheard("c1", "engine", "2")
-	r.store("c1", "tool", "3")
-	l.expect("1")
-	id := l.expect("3").id
-	r.store("c1", "engine", "4")
-	eventually(t, "all are sent", func() bool { return r.fanout.Stats().Delivered == 4 })
-	l.close()
-	eventually(t, "nobody listens", func() bool { return r.fanout.Stats().Topics == 0 })
-	l = r.listen("c1/events", bearer("alice"), "Last-Event-ID: "+id)
-	l.expect("2")
-	for l.next().seq() != "4" { // at least once: what was read already may come again
+	for name, ends := range map[string]bool{"the end is seen": true, "the end is not seen": false} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, gateway.Options{})
+			r.members.set("c1", "alice", true)
+			l := r.listen("c1/events", bearer("alice"))
+			r.store("c1", "engine", "1")
+			r.storeUnheard("c1", "engine", "2")
+			r.store("c1", "tool", "3")
+			l.expect("1")
+			id := l.expect("3").id
+			r.store("c1", "engine", "4")
+			eventually(t, "all are sent", func() bool { return r.fanout.Stats().Delivered == 4 })
+			if ends {
+				l.close()
+				eventually(t, "nobody listens", func() bool { return r.fanout.Stats().Topics == 0 })
+			}
+			l = r.listen("c1/events", bearer("alice"), "Last-Event-ID: "+id)
+			l.expect("2")
+			for l.next().seq() != "4" { // at least once: what was read already may come again
+			}
+		})
 	}
 }
 
-func TestWhereAnEndedStreamLetsOthersBegin(t *testing.T) {
+// A browser may be back before the end of its old stream is seen.
+func TestWhatIsNotFoundYetComesToABrowserWhoseOldStreamIsStillOpen(t *testing.T) {
+	r := newRig(t, gateway.Options{})
+	r.members.set("c1", "alice", true)
+	old := r.listen("c1/events", bearer("alice"))
+	r.store("c1", "engine", "1")
+	old.expect("1")
+	r.storeUnheard("c1", "engine", "2")
+	r.store("c1", "tool", "3")
+	id := old.expect("3").id
+	l := r.listen("c1/events", bearer("alice"), "Last-Event-ID: "+id)
+	l.expect("2")
+	r.store("c1", "tool", "4")
+	l.expect("4")
+}
+
+func TestWhereStreamsLetOthersBegin(t *testing.T) {
 	now := time.Now()
 	const c1, a, b = "status.c1.*", "status.c1.a", "status.c1.b"
 	// Everything was known up to 10, then these were sent; "a 12" was late.
-	p := gateway.NewEventPlaces()
-	p.Leave(now, c1, 10, gateway.Sent{a, 11, ""}, gateway.Sent{b, 15, ""}, gateway.Sent{a, 12, ""}, gateway.Sent{b, 18, ""})
+	sent := []gateway.Sent{{a, 11, ""}, {b, 15, ""}, {a, 12, ""}, {b, 18, ""}}
+	ended, open := gateway.NewEventPlaces(), gateway.NewEventPlaces()
+	ended.Leave(now, c1, 10, sent...)
+	leave := open.Enter("alice", c1, 10, sent...)
 	for id, want := range map[string]fanout.Place{
-		"9":  {After: 9, Seen: map[string]uint64{a: 9, b: 9}},
+		"9":  {After: 9},
 		"11": {After: 10, Seen: map[string]uint64{a: 11, b: 11}},
 		"15": {After: 10, Seen: map[string]uint64{a: 11, b: 15}}, // "a 12" has not come
 		"18": {After: 10, Seen: map[string]uint64{a: 12, b: 18}},
 		"19": {After: 19}, // sent by somebody else
 	} {
-		if got := p.From(c1, id); !reflect.DeepEqual(got, want) {
-			t.Errorf("behind %s: %+v, want %+v", id, got, want)
+		for name, got := range map[string]fanout.Place{
+			"ended": ended.From("alice", c1, id), "open": open.From("alice", c1, id),
+		} {
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("behind %s, %s: %+v, want %+v", id, name, got, want)
+			}
 		}
 	}
-	if got := p.From("status.c2.*", "15"); !reflect.DeepEqual(got, fanout.Place{After: 15}) {
+	if got := ended.From("alice", "status.c2.*", "15"); !reflect.DeepEqual(got, fanout.Place{After: 15}) {
 		t.Errorf("another conversation begins at %+v", got)
 	}
-	p.Leave(now, c1, 14, gateway.Sent{b, 16, ""}) // is closer
-	if got := p.From(c1, "15"); got.After != 14 {
-		t.Errorf("behind 15: %+v, want what the closer one says", got)
+	if got := open.From("bob", c1, "15"); !reflect.DeepEqual(got, fanout.Place{After: 15}) {
+		t.Errorf("behind an open stream of another user it begins at %+v", got)
 	}
-	p.Leave(now, c1, 30, gateway.Sent{b, 20, ""})
-	if n := p.Len(); n != 2 {
+	// Nobody knows which one has sent the event.
+	ended.Leave(now, c1, 14, gateway.Sent{b, 16, ""})
+	if got, want := ended.From("alice", c1, "15"), (fanout.Place{After: 10, Seen: map[string]uint64{a: 11, b: 15}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("behind 15 of either: %+v, want %+v", got, want)
+	}
+	ended.Leave(now, c1, 30, gateway.Sent{b, 20, ""})
+	if n := ended.Len(); n != 2 {
 		t.Errorf("%d are kept: where nothing can be missing there is nothing to keep", n)
+	}
+	leave(now)
+	if open.Open() != 0 || open.Len() != 1 {
+		t.Errorf("%d are open and %d have ended", open.Open(), open.Len())
 	}
 }
 
@@ -244,13 +280,13 @@ func TestWhereAnEndedStreamWasSaysNothingOfOtherData(t *testing.T) {
 		"15-new": {Epoch: "new", After: 15},
 		"15":     {After: 10, Seen: map[string]uint64{a: 11, b: 15}}, // it may be
 	} {
-		if got := p.From(c1, id); !reflect.DeepEqual(got, want) {
+		if got := p.From("alice", c1, id); !reflect.DeepEqual(got, want) {
 			t.Errorf("behind %s: %+v, want %+v", id, got, want)
 		}
 	}
 	// Of a stream that went on with other data only that counts.
 	p.Leave(now, c1, 0, gateway.Sent{a, 40, "old"}, gateway.Sent{a, 3, "new"}, gateway.Sent{b, 5, "new"})
-	if got, want := p.From(c1, "5-new"), (fanout.Place{Epoch: "new", Seen: map[string]uint64{a: 3, b: 5}}); !reflect.DeepEqual(got, want) {
+	if got, want := p.From("alice", c1, "5-new"), (fanout.Place{Epoch: "new", Seen: map[string]uint64{a: 3, b: 5}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
