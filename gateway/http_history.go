@@ -119,6 +119,9 @@ func (h *history) serve(s *stream) closing {
 	for {
 		select {
 		case why := <-h.ended:
+			// Whoever closes waits a second at most for what is not written yet, and a
+			// reader may take longer: as long as the outbox has patience with a write.
+			s.out.drained(s.ctx)
 			return why
 		default:
 		}

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -233,6 +235,41 @@ func TestAHistoryWaitsForItsReader(t *testing.T) {
 			t.Fatalf("line %d has the sequence %d", i, l.Seq)
 		}
 	}
+}
+
+// What waits for the reader when the stream has been read is written as well, to one
+// that pauses for longer than an end lingers.
+func TestAHistoryIsWholeForAReaderThatPausesBeforeItsEnd(t *testing.T) {
+	r := newRigWithEdge(t, gateway.Options{}, edge.HistoryOptions{PerUser: 1})
+	r.members.set("c1", "alice", true)
+	const total = 7
+	for i := range total {
+		r.store("c1", "engine", strconv.Itoa(i)+strings.Repeat("x", 32<<10))
+	}
+	server := httptest.NewUnstartedServer(r.gateway.API())
+	server.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		must(t, conn.(*net.TCPConn).SetWriteBuffer(16<<10)) // little fits into the kernel
+		return ctx
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	r.url = "ws" + strings.TrimPrefix(server.URL, "http")
+	conn := r.rawStream(historyRequest)
+	must(t, conn.(*net.TCPConn).SetReadBuffer(16<<10))
+	eventually(t, "it waits", func() bool { return r.gateway.Stats().Sheltered > 64<<10 })
+	eventually(t, "all is read from the stream", func() bool {
+		return r.get("c1/history?limit=1", bearer("alice")).StatusCode == http.StatusOK
+	})
+	time.Sleep(1500 * time.Millisecond)
+	if r.gateway.Stats().Sheltered == 0 {
+		t.Error("nothing waits any more")
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	must(t, err)
+	if all, last := readLines(t, resp.Body); len(all) != total || *last.End.More {
+		t.Errorf("%d of %d came, then %+v", len(all), total, last.End)
+	}
+	eventually(t, "nothing is held", func() bool { return r.gateway.Held() == gateway.Held{} && r.gateway.Stats().Sockets == 0 })
 }
 
 func TestAHistoryEndsInWordsWhenItMayNotGoOn(t *testing.T) {

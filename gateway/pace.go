@@ -67,10 +67,15 @@ func (o *outbox) ready(ctx context.Context, who any, bytes int) error {
 func (o *outbox) paceFor(who any) *pace {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	p := o.paceLocked()
+	o.settleLocked(who)
+	return p
+}
+
+func (o *outbox) paceLocked() *pace {
 	if o.pace == nil {
 		o.pace = &pace{turn: make(chan struct{}, 1), kept: map[any]room{}}
 	}
-	o.settleLocked(who)
 	return o.pace
 }
 
@@ -109,10 +114,39 @@ func (o *outbox) keep(who any, bytes int) (<-chan struct{}, time.Duration, error
 		o.pace.kept[who] = room{bytes, now.Add(roomTime)}
 		return nil, 0, nil
 	}
+	return o.easedChanLocked(), wait, nil
+}
+
+// drained returns when the queue is empty, when nothing of it will be written any
+// more, or when the context ends.
+func (o *outbox) drained(ctx context.Context) {
+	for eased := o.waits(); eased != nil; eased = o.waits() {
+		select {
+		case <-eased:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// waits returns a channel that closes when something of the queue was written; nil
+// when nothing is to be.
+func (o *outbox) waits() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.queued == 0 || o.closed {
+		return nil
+	}
+	o.paceLocked()
+	return o.easedChanLocked()
+}
+
+// easedChanLocked closes with easedLocked; there is a pace, and mu is held.
+func (o *outbox) easedChanLocked() <-chan struct{} {
 	if o.pace.eased == nil {
 		o.pace.eased = make(chan struct{})
 	}
-	return o.pace.eased, wait, nil
+	return o.pace.eased
 }
 
 // easedLocked wakes who waits for room; mu is held.
