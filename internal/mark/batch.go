@@ -1,6 +1,7 @@
 package mark
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -18,6 +19,25 @@ func (s *Store) due() []Key {
 			keys = append(keys, key)
 		}
 	}
+	return keys
+}
+
+// beginLocked notes that a subscription of the key has begun. Until the stream knows
+// of it, it would begin from now after a kill, and what came meanwhile be missing.
+func (s *Store) beginLocked(e *entry) {
+	s.begun[e.key] = struct{}{}
+	select {
+	case s.begins <- struct{}{}:
+	default:
+	}
+}
+
+// takeBegun returns the keys of the subscriptions that have begun since the last time.
+func (s *Store) takeBegun() []Key {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	keys := slices.Collect(maps.Keys(s.begun))
+	clear(s.begun)
 	return keys
 }
 

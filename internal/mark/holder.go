@@ -83,6 +83,9 @@ func (h *Holder) Set(marks map[string]Mark) {
 				}
 				continue
 			}
+			if !known && !taken {
+				s.beginLocked(h.entry)
+			}
 		}
 		h.entry.dirty = true
 	}

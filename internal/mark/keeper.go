@@ -18,7 +18,8 @@ import (
 
 // Keeper has a Store outlive its process: it writes what changes to a stream, and
 // reads it back at the start. A process that is killed loses what it has not
-// written yet; then more comes twice.
+// written yet; then more comes twice. The first mark of a subject is written soon:
+// without it nothing would come of what was missed.
 type Keeper struct {
 	store  *Store
 	opts   Options
@@ -102,7 +103,7 @@ func (k *Keeper) Stop(ctx context.Context) error {
 	if !first {
 		return nil
 	}
-	if _, err := k.write(ctx); err != nil {
+	if _, err := k.write(ctx, k.store.due()); err != nil {
 		return fmt.Errorf("marks: the last ones are not written: %w", err)
 	}
 	return nil
@@ -116,7 +117,8 @@ func (k *Keeper) Stats() KeeperStats {
 	}
 }
 
-// run writes from time to time until Stop.
+// run writes from time to time until Stop, and a mark that is the first of its
+// subject soon.
 func (k *Keeper) run() {
 	defer close(k.done)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -124,20 +126,41 @@ func (k *Keeper) run() {
 	timer := time.NewTimer(k.opts.WriteEvery)
 	defer timer.Stop()
 	failing := false
-	for {
-		select {
-		case <-timer.C:
-		case <-k.halt:
-			return
-		}
-		size, err := k.write(ctx)
+	write := func(keys []Key) (took time.Duration) {
+		size, err := k.write(ctx, keys)
 		if err != nil && !failing {
 			k.opts.Logger.Warn("the marks cannot be written: trying again", "error", err)
 		}
 		failing = err != nil
 		// What all connections write in one go is bounded by how long it may take.
-		rate := time.Duration(size) * time.Second / time.Duration(k.opts.MaxWriteRate)
-		timer.Reset(max(k.opts.WriteEvery, rate))
+		return time.Duration(size) * time.Second / time.Duration(k.opts.MaxWriteRate)
+	}
+	for {
+		select {
+		case <-timer.C:
+			timer.Reset(max(k.opts.WriteEvery, write(k.store.due())))
+		case <-k.store.begins:
+			if !k.pause(beginWait) || !k.pause(write(k.store.takeBegun())) {
+				return
+			}
+		case <-k.halt:
+			return
+		}
+	}
+}
+
+// beginWait is how long the first mark of a subject waits for others.
+const beginWait = 100 * time.Millisecond
+
+// pause is false when Stop ends it.
+func (k *Keeper) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-k.halt:
+		return false
 	}
 }
 
@@ -148,9 +171,8 @@ const (
 	recordsAtOnce = 64
 )
 
-// write sends what is due and returns how many bytes that was.
-func (k *Keeper) write(ctx context.Context) (size int, err error) {
-	keys := k.store.due()
+// write sends what is known of the keys and returns how many bytes that was.
+func (k *Keeper) write(ctx context.Context, keys []Key) (size int, err error) {
 	var message []byte
 	var pending []record
 	send := func() error {

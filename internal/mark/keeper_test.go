@@ -270,3 +270,32 @@ func refuse(t testing.TB, s *server, yes bool) {
 		t.Fatal(err)
 	}
 }
+
+// A kill must not leave a gap behind a subscription that has just begun.
+func TestTheFirstMarkOfASubjectIsWrittenSoon(t *testing.T) {
+	s := newServer(t)
+	store, k := s.process(mark.Options{}) // writes nothing else
+	written := func(keys uint64) {
+		t.Helper()
+		eventually(t, "it is written", func() bool { return k.Stats().Written == keys })
+	}
+	h := open(t, store, key("alice", "1"))
+	set(h, engineOf(1), 5)
+	written(1)
+	set(h, engineOf(1), 6) // can wait
+	set(h, engineOf(2), 7)
+	written(2)
+	set(h, engineOf(2), 8)
+
+	next, again := s.process(mark.Options{})
+	h = open(t, next, key("alice", "1"))
+	for i, place := range []uint64{6, 7} {
+		wantTaken(t, h, engineOf(i+1), place)
+		set(h, engineOf(i+1), 9) // was known before
+	}
+	set(open(t, next, key("alice", "2")), engineOf(1), 1)
+	eventually(t, "it is written", func() bool { return again.Stats().Written > 0 })
+	if n := again.Stats().Written; n != 1 {
+		t.Errorf("%d keys were written", n)
+	}
+}

@@ -66,7 +66,10 @@ type Store struct {
 	entries map[Key]*entry
 	away    *list.List                            // of the *entry without an open connection, which ended first in front
 	users   map[status.UserID]map[*entry]struct{} // those away, by user
+	begun   map[Key]struct{}                      // have a subject of which the stream knows nothing
 	stats   Stats
+
+	begins chan struct{} // holds a value when begun may have keys
 }
 
 // entry is what belongs to one key.
@@ -97,6 +100,8 @@ func New(opts Options) (*Store, error) {
 		entries: map[Key]*entry{},
 		away:    list.New(),
 		users:   map[status.UserID]map[*entry]struct{}{},
+		begun:   map[Key]struct{}{},
+		begins:  make(chan struct{}, 1),
 	}, nil
 }
 
@@ -211,6 +216,7 @@ func (s *Store) dropLocked(e *entry) {
 	s.clearLocked(e.away)
 	s.stats.Bytes -= e.baseBytes()
 	delete(s.entries, e.key)
+	delete(s.begun, e.key)
 }
 
 // forgetLocked drops an entry before its time.
