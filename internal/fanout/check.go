@@ -255,7 +255,9 @@ func (t *topic) nothingMissingLocked(g *gap) bool {
 	if _, open := g.place(t.at); open {
 		return false
 	}
-	t.settleLocked(g)
+	if !t.mending { // else it is not missing because it is dropped, and nobody was told
+		t.settleLocked(g)
+	}
 	return true
 }
 

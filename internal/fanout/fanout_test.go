@@ -212,6 +212,33 @@ func TestWhatRetentionHasTakenIsTold(t *testing.T) {
 	})
 }
 
+// Nobody's place goes past a gap that is still to be told, whoever else catches up.
+func TestAPlaceWaitsForItsGapToBeTold(t *testing.T) {
+	r := newRig(t, fanout.Options{CheckEvery: 20 * time.Millisecond, RepairAttempts: 1000})
+	c := newCollector()
+	s := r.subscribe("status.c1.engine", "", c)
+	r.store("c1", "engine", "1")
+	r.settle(s)
+	r.repair.fail(errors.New("the stream is away"))
+	r.without("status.c1.engine", func() {
+		r.store("c1", "engine", "2")
+		r.store("c1", "engine", "3")
+	})
+	eventually(t, "an attempt at mending", func() bool { return r.repair.called() > 0 })
+	r.dropBelow(4)
+	r.repair.fail(nil)
+	r.settle(s)
+	r.waitLive(r.subscribeAfter("status.c1.engine", newCollector(), fanout.Place{After: 3}))
+	if p, _ := r.fanout.Place(s); p.After != 1 || p.Seen["status.c1.engine"] > 1 {
+		t.Errorf("the place is %+v", p)
+	}
+	r.store("c1", "engine", "4")
+	c.waitFor(t, 2)
+	if got := c.truncations(); !maps.Equal(got, map[uint64]string{4: "4"}) {
+		t.Errorf("told %v", got)
+	}
+}
+
 func TestAReplicaThatLagsBehindIsAskedAgain(t *testing.T) {
 	r := newRig(t, fanout.Options{CheckEvery: never})
 	c := newCollector()

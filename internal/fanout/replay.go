@@ -181,9 +181,9 @@ func (c *catchUp) finish() (bool, error) {
 	}
 	c.handHeldLocked(len(c.held))
 	c.phase, c.held = following, nil
-	if c.leaveLocked() {
+	if t := c.topic; c.leaveLocked() && !t.mending && t.truncated == 0 {
 		// The topic has what the receiver has, so all its receivers do.
-		c.topic.at.known(c.upTo)
+		t.at.known(c.upTo)
 	}
 	return true, nil
 }
