@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/statuswire/statuswire/edge"
+	"github.com/statuswire/statuswire/internal/directory"
 	"github.com/statuswire/statuswire/internal/history"
 	"github.com/statuswire/statuswire/status"
 )
@@ -187,7 +188,7 @@ func TestHistoriesAtOnceAreBoundedForEachUserAndForAll(t *testing.T) {
 		t.Errorf("alice's third: %+v", got.refusal)
 	}
 	hang("edge.c1.history.bob")
-	fourth := tell(t, r.operator, "edge.c1.history", "") // waits for a place
+	hang("edge.c1.history.bob") // once one of the others has given its place back
 	if got := askHistory(t, r.operator, "edge.c1.history", ""); !errors.Is(got.refusal, status.ErrOverloaded) {
 		t.Errorf("the fifth of all: %+v", got.refusal)
 	}
@@ -203,8 +204,28 @@ func TestHistoriesAtOnceAreBoundedForEachUserAndForAll(t *testing.T) {
 			t.Errorf("one that waited: %d statuses, %v", len(rest.parts), rest.refusal)
 		}
 	}
-	if got := fourth.rest(t); got.refusal != nil || len(got.parts) != 300 {
-		t.Errorf("the fourth: %d statuses, %v", len(got.parts), got.refusal)
+}
+
+// Browsers that do not read leave their places to those that do.
+func TestWhoDoesNotReadHoldsUpNobody(t *testing.T) {
+	r := start(t, setup{opts: edge.Options{History: edge.HistoryOptions{AtOnce: 2, WaitTimeout: 5 * time.Second}}})
+	r.fill(t, 300, `{"text":"x"}`)
+	var asleep []teller
+	var flows []string
+	var first []int
+	for range 2 {
+		a := tell(t, r.gateway, aliceAsks, "")
+		parts, flow := a.batch(t)
+		asleep, flows, first = append(asleep, a), append(flows, flow), append(first, len(parts))
+	}
+	if got := askHistory(t, r.operator, "edge.c1.history", ""); got.refusal != nil || len(got.parts) != 300 {
+		t.Errorf("one that reads: %d statuses, %v", len(got.parts), got.refusal)
+	}
+	for i, a := range asleep {
+		a.room(t, flows[i])
+		if rest := a.rest(t); rest.refusal != nil || first[i]+len(rest.parts) != 300 {
+			t.Errorf("one that wakes up: %d statuses, %v", len(rest.parts), rest.refusal)
+		}
 	}
 }
 
@@ -220,6 +241,15 @@ func TestTheNextHistoryCanBeAskedForAtOnce(t *testing.T) {
 	}
 }
 
+// stuck is a directory that answers when it is opened.
+type stuck struct{ entered, open chan struct{} }
+
+func (s stuck) Conversation(context.Context, status.ConversationID) (directory.Conversation, error) {
+	s.entered <- struct{}{}
+	<-s.open
+	return directory.Conversation{}, directory.ErrNotFound
+}
+
 // A request that waits for a place is told when there is none in time, and when the
 // service stops.
 func TestAHistoryDoesNotWaitForeverForItsPlace(t *testing.T) {
@@ -233,10 +263,11 @@ func TestAHistoryDoesNotWaitForeverForItsPlace(t *testing.T) {
 		{"the edge stops", soon, true, status.ErrUnavailable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := start(t, setup{opts: edge.Options{History: edge.HistoryOptions{AtOnce: 1, WaitTimeout: c.wait}}})
-			r.fill(t, 300, `{"text":"x"}`)
-			first := tell(t, r.gateway, aliceAsks, "")
-			first.batch(t)
+			d := stuck{entered: make(chan struct{}, 1), open: make(chan struct{})}
+			r := start(t, setup{directory: d, opts: edge.Options{History: edge.HistoryOptions{AtOnce: 1, WaitTimeout: c.wait}}})
+			t.Cleanup(func() { close(d.open) })
+			tell(t, r.gateway, aliceAsks, "")
+			<-d.entered // it has the place
 			second := tell(t, r.gateway, "edge.c1.history.bob", "")
 			if c.stop {
 				if err := r.gateway.Flush(); err != nil { // it has reached the edge's subscription

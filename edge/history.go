@@ -82,6 +82,7 @@ type answering struct {
 	truncated uint64
 	more      bool
 	read      bool // at least one batch
+	placed    bool // it has a place to read
 }
 
 // parts sends everything but the last message. A panic in what it calls ends this
@@ -100,11 +101,26 @@ func (a *answering) parts(body []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.replays.begin(ctx, s.stopping); err != nil {
+	if err := a.take(ctx); err != nil {
 		return err
 	}
-	defer s.replays.end()
+	defer a.give()
 	return a.stream(ctx, asked)
+}
+
+// take waits for a place to read; give it back with give.
+func (a *answering) take(ctx context.Context) error {
+	err := a.service.replays.begin(ctx, a.service.stopping)
+	a.placed = err == nil
+	return err
+}
+
+// give gives the place back, if there is one.
+func (a *answering) give() {
+	if a.placed {
+		a.placed = false
+		a.service.replays.end()
+	}
 }
 
 // stream is parts once there is a place to read, and until ctx ends.
@@ -139,10 +155,24 @@ func (a *answering) stream(ctx context.Context, asked historyRequest) error {
 			return err
 		}
 		// Without statuses there is nothing to pace, and nobody to ask.
-		if a.flow != nil && sent > 0 && !a.flow.wait(ctx, a.service.opts.History.FlowTimeout, a.service.stopping) {
+		if a.flow != nil && sent > 0 && !a.mayGoOn(ctx) {
 			return nil
 		}
 	}
+}
+
+// keepPlace is how long an answer keeps its place while the browser has no room.
+const keepPlace = 250 * time.Millisecond
+
+// mayGoOn returns true when there is room for the next batch, and a place to read it.
+// Who reads slowly gives its place back meanwhile, and holds up nobody.
+func (a *answering) mayGoOn(ctx context.Context) bool {
+	s, patience := a.service, a.service.opts.History.FlowTimeout
+	if a.flow.wait(ctx, min(keepPlace, patience), s.stopping) {
+		return true
+	}
+	a.give()
+	return a.flow.wait(ctx, patience-keepPlace, s.stopping) && a.take(ctx) == nil
 }
 
 func (a *answering) next(ctx context.Context, replay *history.Replay) (history.Batch, error) {

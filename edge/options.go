@@ -51,7 +51,8 @@ type HistoryOptions struct {
 	// PerUser is how many answers one user may have under way; operators count
 	// as one. One more is refused. Default 4.
 	PerUser int
-	// AtOnce is how many answers of all users together are being read. Default 64.
+	// AtOnce is how many answers of all users together are being read. One that waits
+	// for a slow browser is not. Default 64.
 	AtOnce int
 	// Waiting is how many more requests wait, in the order of their arrival, until
 	// they are: when many browsers come back together. One more is refused as
