@@ -195,7 +195,9 @@ func (l *sentEvents) see(ms ...*fanout.Message) {
 	defer l.mu.Unlock()
 	for _, m := range ms {
 		if m.Epoch != l.epoch {
-			if l.epoch != "" { // what was before says nothing of this
+			// What was before says nothing of this. A place without an epoch was of other
+			// data if something comes that it has.
+			if l.epoch != "" || m.Sequence <= l.began {
 				l.began, l.seen, l.last, l.late = 0, nil, 0, nil
 			}
 			l.epoch = m.Epoch

@@ -226,6 +226,21 @@ func TestWhatIsNotFoundYetComesToABrowserWhoseOldStreamIsStillOpen(t *testing.T)
 	l.expect("4")
 }
 
+// The place that a stream began with says nothing when that was of other data.
+func TestAfterAnIDFromOtherDataAPlaceIsOfTheNewData(t *testing.T) {
+	r := newRig(t, gateway.Options{})
+	r.members.set("c1", "alice", true)
+	r.store("c1", "engine", "1")
+	old := r.listen("c1/events", bearer("alice"), "Last-Event-ID: 4711")
+	old.expectTruncated(1)
+	old.expect("1")
+	r.storeUnheard("c1", "engine", "2")
+	r.store("c1", "tool", "3")
+	id := old.expect("3").id
+	l := r.listen("c1/events", bearer("alice"), "Last-Event-ID: "+id)
+	l.expect("2")
+}
+
 func TestWhereStreamsLetOthersBegin(t *testing.T) {
 	now := time.Now()
 	const c1, a, b = "status.c1.*", "status.c1.a", "status.c1.b"
