@@ -22,4 +22,6 @@
 //	edge ── status ── status ── status, reply: edge.<c>.flow.<token> ──▶ gateway
 //	edge ◀───────────────────────────── edge.<c>.flow.<token> ────────── gateway, once the browser has room
 //	edge ── status ── … ── last message, empty: 204 EOB ───────────────▶ gateway
+//
+// The gateway says "gone" there when the browser has left, and the answer ends.
 package edge

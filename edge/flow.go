@@ -22,6 +22,7 @@ type flows struct {
 type flow struct {
 	subject string
 	room    chan struct{} // holds a value when the gateway has told that there is room
+	gone    chan struct{} // closed by flows when nobody waits for the answer any more
 }
 
 func newFlows() *flows { return &flows{waiting: map[string]*flow{}} }
@@ -29,7 +30,7 @@ func newFlows() *flows { return &flows{waiting: map[string]*flow{}} }
 // open begins to listen for the answer about c; close it afterwards.
 func (f *flows) open(c status.ConversationID) (fl *flow, close func()) {
 	token := nuid.Next()
-	fl = &flow{subject: status.EdgeFlowSubject(c, token), room: make(chan struct{}, 1)}
+	fl = &flow{subject: status.EdgeFlowSubject(c, token), room: make(chan struct{}, 1), gone: make(chan struct{})}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.waiting[token] = fl
@@ -40,22 +41,29 @@ func (f *flows) open(c status.ConversationID) (fl *flow, close func()) {
 	}
 }
 
-// heard takes a gateway's word that there is room. Another node's is not known
-// here.
+// heard takes a gateway's word that there is room, or nobody any more. Another
+// node's is not known here.
 func (f *flows) heard(m *nats.Msg) {
 	token := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if fl := f.waiting[token]; fl != nil {
-		select {
-		case fl.room <- struct{}{}:
-		default:
-		}
+	fl := f.waiting[token]
+	if fl == nil {
+		return
+	}
+	if string(m.Data) == status.EdgeFlowGone {
+		delete(f.waiting, token)
+		close(fl.gone)
+		return
+	}
+	select {
+	case fl.room <- struct{}{}:
+	default:
 	}
 }
 
 // wait returns true when there is room for the next batch; false when there is
-// none in time, the context ends, or the service stops.
+// none in time, nobody waits for it, the context ends, or the service stops.
 func (fl *flow) wait(ctx context.Context, atMost time.Duration, stopping <-chan struct{}) bool {
 	patience := time.NewTimer(atMost)
 	defer patience.Stop()
@@ -63,6 +71,7 @@ func (fl *flow) wait(ctx context.Context, atMost time.Duration, stopping <-chan 
 	case <-fl.room:
 		return true
 	case <-patience.C:
+	case <-fl.gone:
 	case <-ctx.Done():
 	case <-stopping:
 	}

@@ -241,6 +241,26 @@ func TestTheNextHistoryCanBeAskedForAtOnce(t *testing.T) {
 	}
 }
 
+// Who has left holds no place: its user may be back already.
+func TestAHistoryEndsWhenItsReaderHasGone(t *testing.T) {
+	r := start(t, setup{opts: edge.Options{History: edge.HistoryOptions{PerUser: 1}}})
+	r.fill(t, 300, `{"text":"x"}`)
+	a := tell(t, r.gateway, aliceAsks, "")
+	parts, flow := a.batch(t)
+	for range 2 {
+		if err := r.gateway.Publish(flow, []byte(status.EdgeFlowGone)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := a.next(t, soon)
+	if last == nil || last.Header.Get(status.HeaderMore) != "true" || number(last, status.HeaderCount) != uint64(len(parts)) {
+		t.Fatalf("after %d statuses: %v", len(parts), last)
+	}
+	if got := askHistory(t, r.gateway, aliceAsks, `{"limit":1}`); got.refusal != nil {
+		t.Errorf("asked again: %v", got.refusal)
+	}
+}
+
 // stuck is a directory that answers when it is opened.
 type stuck struct{ entered, open chan struct{} }
 

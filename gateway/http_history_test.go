@@ -308,6 +308,10 @@ func TestAReaderThatGoesEndsItsHistory(t *testing.T) {
 	eventually(t, "it waits", func() bool { return r.gateway.Stats().Sheltered > 64<<10 })
 	_ = conn.Close()
 	eventually(t, "nothing is held", func() bool { return r.gateway.Held() == gateway.Held{} && r.gateway.Stats().Sockets == 0 })
+	// Its user may read the next one.
+	eventually(t, "the edge has ended it", func() bool {
+		return r.get("c1/history?limit=1", bearer("alice")).StatusCode == http.StatusOK
+	})
 }
 
 func TestTheHistoryHasWhatTheGrantCovers(t *testing.T) {

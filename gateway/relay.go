@@ -37,6 +37,8 @@ type waiting struct {
 	// Ends with the request; nil until its answer is paced. Guarded by relay.mu.
 	ctx    context.Context
 	cancel context.CancelFunc
+
+	flow string // where the edge waits to hear that there is room; "" for nowhere. Guarded by relay.mu
 }
 
 // answered takes the answer to a request. It must not block.
@@ -157,11 +159,12 @@ func (r *relay) goesOn(token string) *waiting {
 func (r *relay) answer(m *nats.Msg) {
 	token := strings.TrimPrefix(m.Subject, r.prefix)
 	if m.Header.Get(status.HeaderSequence) != "" { // "no responders" has a subject too, nats-server 2.15.2
-		if w := r.goesOn(token); w != nil {
+		w := r.goesOn(token)
+		if w != nil {
 			w.to.part(m.Header, m.Data)
-			if status.IsEdgeFlowSubject(m.Reply) {
-				r.pace(token, w, m.Reply)
-			}
+		}
+		if status.IsEdgeFlowSubject(m.Reply) {
+			r.pace(token, w, m.Reply)
 		}
 		return
 	}
@@ -174,18 +177,20 @@ func (r *relay) answer(m *nats.Msg) {
 }
 
 // pace tells on the subject that there is room for the next parts, as soon as
-// there is.
+// there is; or that the request is gone, as w is when it is nil.
 func (r *relay) pace(token string, w *waiting, subject string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.waiting[token] != w {
+	if w == nil || r.waiting[token] != w {
+		r.gone(subject)
 		return
 	}
+	w.flow = subject
 	if w.ctx == nil {
 		w.ctx, w.cancel = context.WithCancel(w.socket.ctx)
 	}
 	r.pacing.Go(func() { // ends with room, the request or the socket
-		if w.socket.out.ready(w.ctx, w, answerBytes) != nil || r.goesOn(token) == nil {
+		if w.socket.out.ready(w.ctx, w, answerBytes) != nil || !r.hasRoom(token) {
 			return
 		}
 		if err := r.nc.Publish(subject, nil); err != nil {
@@ -194,13 +199,35 @@ func (r *relay) pace(token string, w *waiting, subject string) {
 	})
 }
 
-// forget drops the requests of a socket that is gone.
+// hasRoom notes that it is told that there is room; false when the request is gone,
+// which has been told.
+func (r *relay) hasRoom(token string) bool {
+	w := r.goesOn(token)
+	if w == nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w.flow = ""
+	return true
+}
+
+// forget drops the requests of a socket that is gone. The edge need not wait for it:
+// its user may be back already, and reads only so many answers at a time.
 func (r *relay) forget(s *socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for token, w := range r.waiting {
-		if w.socket == s {
-			r.dropLocked(token)
+		if w.socket != s {
+			continue
+		}
+		r.dropLocked(token)
+		if w.flow != "" {
+			r.gone(w.flow)
 		}
 	}
 }
+
+// gone tells the edge that nobody waits for the answer. If it does not hear that, it
+// has its own patience.
+func (r *relay) gone(flow string) { _ = r.nc.Publish(flow, []byte(status.EdgeFlowGone)) }

@@ -172,11 +172,10 @@ func TestTheGatewayTellsThatThereIsRoomAndNothingElse(t *testing.T) {
 	}
 	r.last(m, nil)
 	b.expectMsg("_INBOX.a 1 ")
-	r.part(m, 4, "x", "edge.c1.flow.late")
-	b.send("PING")
-	b.expect("PONG")
-	if len(told) > 0 {
-		t.Errorf("told %s", (<-told).Subject)
+	r.part(m, 4, "x", "edge.c1.join.late")
+	r.part(m, 5, "x", "edge.c1.flow.late")
+	if got := <-told; got.Subject != "edge.c1.flow.late" || string(got.Data) != "gone" || got.Reply != "" {
+		t.Errorf("when nobody waits any more: told %s %q", got.Subject, got.Data)
 	}
 }
 

@@ -37,6 +37,10 @@ const edgeFlow = "flow"
 // EdgeFlowSubjects is every subject on which a gateway tells that there is room.
 const EdgeFlowSubjects = edgeRoot + ".*." + edgeFlow + ".*"
 
+// EdgeFlowGone is what a gateway says there when nobody waits for the answer any
+// more. An empty message says that there is room.
+const EdgeFlowGone = "gone"
+
 // EdgeFlowSubject is where a gateway tells that there is room for more of the
 // answer that the token stands for.
 func EdgeFlowSubject(c ConversationID, token string) string {
