@@ -225,8 +225,8 @@ func (k *Keeper) publish(ctx context.Context, message []byte) error {
 }
 
 // load reads the stream, the newest message first: the last record of a key
-// counts. What a process holds it has written within RewriteEvery, so of each
-// process the older messages need not be taken apart.
+// counts. None is too old: what a killed process has left may not have been written
+// again by the next one, if that was killed soon too.
 func (k *Keeper) load(ctx context.Context) error {
 	stream, err := k.js.Stream(ctx, k.stream)
 	if err != nil {
@@ -235,7 +235,6 @@ func (k *Keeper) load(ctx context.Context) error {
 	state := stream.CachedInfo().State
 	newest := map[Key]record{}
 	defer func() { k.restore(newest) }() // what was read before an error, too
-	ended := map[string]time.Time{}      // when each process wrote last, by subject
 	for seq := state.LastSeq; seq >= max(1, state.FirstSeq); seq-- {
 		m, err := stream.GetMsg(ctx, seq)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -243,12 +242,6 @@ func (k *Keeper) load(ctx context.Context) error {
 		}
 		if err != nil {
 			return err
-		}
-		if _, known := ended[m.Subject]; !known {
-			ended[m.Subject] = m.Time
-		}
-		if ended[m.Subject].Sub(m.Time) > k.opts.RewriteEvery+rewriteSlack {
-			continue
 		}
 		records, err := readRecords(m.Data)
 		if err != nil {
@@ -262,10 +255,6 @@ func (k *Keeper) load(ctx context.Context) error {
 	}
 	return nil
 }
-
-// rewriteSlack is by how much a mark may be written later than RewriteEvery says,
-// because much is written at once or the stream was away.
-const rewriteSlack = 30 * time.Second
 
 func (k *Keeper) restore(newest map[Key]record) {
 	k.store.restore(slices.Collect(maps.Values(newest)))
