@@ -261,6 +261,26 @@ func TestAHistoryEndsWhenItsReaderHasGone(t *testing.T) {
 	}
 }
 
+// A gateway waits only so long for the next part: who looks for what is rare is told
+// in time how far the reading has come.
+func TestAHistoryThatFindsNothingForLongSaysHowFarItIs(t *testing.T) {
+	r := start(t, setup{opts: edge.Options{History: edge.HistoryOptions{FlowTimeout: time.Millisecond}}})
+	last := r.fill(t, 3000, `{"text":"x"}`)
+	answers := 0
+	for after, more := uint64(0), true; more; answers++ {
+		got := askHistory(t, r.gateway, aliceAsks, fmt.Sprintf(`{"after":%d,"min_priority":"urgent"}`, after))
+		more = got.last.Header.Get(status.HeaderMore) == "true"
+		next := number(got.last, status.HeaderNextAfter)
+		if got.refusal != nil || len(got.parts) > 0 || next <= after || more != (next < last) {
+			t.Fatalf("after %d: %d statuses, %v, %v", after, len(got.parts), got.last.Header, got.refusal)
+		}
+		after = next
+	}
+	if answers < 2 {
+		t.Error("it was one answer")
+	}
+}
+
 // stuck is a directory that answers when it is opened.
 type stuck struct{ entered, open chan struct{} }
 

@@ -52,7 +52,7 @@ func (s *Service) startReplay(j job, body []byte) error {
 // replay answers one request and gives its place back before the last message:
 // who has that may ask again at once.
 func (s *Service) replay(j job, r request, body []byte) {
-	a := answering{service: s, job: j, request: r}
+	a := answering{service: s, job: j, request: r, heard: j.arrived}
 	err := a.parts(body)
 	s.replays.leave(r.user)
 	if err != nil {
@@ -81,8 +81,9 @@ type answering struct {
 	epoch     string // of nextAfter
 	truncated uint64
 	more      bool
-	read      bool // at least one batch
-	placed    bool // it has a place to read
+	read      bool      // at least one batch
+	placed    bool      // it has a place to read
+	heard     time.Time // when the gateway asked, or last told that there is room
 }
 
 // parts sends everything but the last message. A panic in what it calls ends this
@@ -154,8 +155,12 @@ func (a *answering) stream(ctx context.Context, asked historyRequest) error {
 		if err != nil || !a.more || !a.goesOn(ctx) {
 			return err
 		}
-		// Without statuses there is nothing to pace, and nobody to ask.
-		if a.flow != nil && sent > 0 && !a.mayGoOn(ctx) {
+		switch {
+		case sent == 0: // there is nothing to pace, and nobody to ask
+			if a.flow != nil && time.Since(a.heard) > a.service.opts.History.FlowTimeout {
+				return nil // soon nobody would wait for it any more
+			}
+		case a.flow != nil && !a.mayGoOn(ctx):
 			return nil
 		}
 	}
@@ -169,10 +174,15 @@ const keepPlace = 250 * time.Millisecond
 func (a *answering) mayGoOn(ctx context.Context) bool {
 	s, patience := a.service, a.service.opts.History.FlowTimeout
 	if a.flow.wait(ctx, min(keepPlace, patience), s.stopping) {
+		a.heard = time.Now()
 		return true
 	}
 	a.give()
-	return a.flow.wait(ctx, patience-keepPlace, s.stopping) && a.take(ctx) == nil
+	if !a.flow.wait(ctx, patience-keepPlace, s.stopping) {
+		return false
+	}
+	a.heard = time.Now()
+	return a.take(ctx) == nil
 }
 
 func (a *answering) next(ctx context.Context, replay *history.Replay) (history.Batch, error) {

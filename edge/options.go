@@ -46,7 +46,8 @@ type HistoryOptions struct {
 	// time in which nats.conf lets the edge respond, a minute. Default 45 s.
 	MaxAge time.Duration
 	// FlowTimeout is how long a browser may leave no room before its answer is
-	// cut. It is below the gateway's RequestTimeout. Default 20 s.
+	// cut, and how long an answer may find nothing to send. It is below the gateway's
+	// RequestTimeout. Default 20 s.
 	FlowTimeout time.Duration
 	// PerUser is how many answers one user may have under way; operators count
 	// as one. One more is refused. Default 4.
