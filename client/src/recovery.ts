@@ -346,6 +346,7 @@ export class Recovery<T> {
       for (const item of event.statuses) if (this.#wants(item)) this.#deliver(item, "snapshot");
     }
     this.#move(event.upTo, {});
+    this.#begun();
     this.#settle();
   }
 
@@ -366,6 +367,7 @@ export class Recovery<T> {
       if (this.#wants(item) && this.#isNew(item)) this.#deliver(item, "replay");
     }
     this.#move(event.nextAfter, {});
+    this.#begun();
     if (event.more) this.#ask();
     else this.#settle();
   }
@@ -394,12 +396,15 @@ export class Recovery<T> {
     this.#held = [];
   }
 
+  /** Not only when all pages are in: until it has begun nobody makes room for the next one. */
+  #begun(): void {
+    if (this.#started) return;
+    this.#started = true;
+    this.#do({ type: "started" });
+  }
+
   /** A page or a join is in: what was held follows it, unless some had to be thrown away. */
   #settle(): void {
-    if (!this.#started) {
-      this.#started = true;
-      this.#do({ type: "started" });
-    }
     const missed = this.#thrownAway > this.#after;
     this.#thrownAway = 0;
     if (missed) {

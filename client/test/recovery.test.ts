@@ -205,6 +205,17 @@ test("a place that was kept without its stream takes that of the first page", ()
   assert.deepEqual(told(out), ["known 10", "a12 replay", "known 12", "started"]);
 });
 
+test("it has begun with the first page, as nobody takes from it before", () => {
+  const machine = new Recovery<string>({ from: { after: 10, seen: {} }, room: 2 });
+  machine.handle({ type: "connected" });
+  machine.handle({ type: "subscribed" });
+  const out = machine.handle(page(1, 12, [["a", 11], ["a", 12]], true));
+  assert.deepEqual(told(out), ["a11 replay", "a12 replay", "known 12", "started"]);
+  assert.equal(machine.phase, "paused");
+  assert.deepEqual(told(machine.handle({ type: "consumed", count: 2 })), ["history 2 after 12 {} limit 2"]);
+  assert.deepEqual(told(machine.handle(page(2, 12))), ["known 12"]);
+});
+
 test("a final refusal ends it, one that passes does not", () => {
   const machine = begun();
   assert.deepEqual(told(machine.handle({ type: "refused", error: new Error("later"), again: "always" })), ["wait 2 attempt 0"]);

@@ -422,7 +422,9 @@ export class World {
     this.#tell({ type: "disconnected" });
   }
 
+  /** The application has nothing to take from until it has begun. */
   #consume(count: number): void {
+    if (!this.started) return;
     const taken = Math.min(count, this.#waiting);
     this.#waiting -= taken;
     if (taken > 0) this.#tell({ type: "consumed", count: taken });

@@ -119,6 +119,17 @@ describe("following a conversation", () => {
     assert.deepEqual(statuses.map(({ replayed }) => replayed), [true, true, true, false]);
   });
 
+  test("from a place with more behind it than may wait, a subscription begins and has all", { timeout: 20_000 }, async (t) => {
+    const c = await newConversation();
+    const all = Array.from({ length: 250 }, (_, i) => `${i}`);
+    for (const text of all) await publish(c, "engine", text);
+    const client = await server.connect(t, { token: alice.token });
+    const subscription = await client.conversation(c).subscribe({ from: { after: 0, seen: {} }, queue: 100 });
+    const { statuses } = collect(subscription);
+    await until(() => statuses.length >= all.length, () => `${all.length}; there are ${statuses.length}`);
+    assert.deepEqual(statuses.map(({ text }) => text), all);
+  });
+
   test("the history is read page by page, as far as it is taken", async (t) => {
     const c = await newConversation();
     const all = [];
