@@ -48,8 +48,9 @@ func TestAFreshTokenRenewsInPlace(t *testing.T) {
 	calls := r.callout.count()
 	b.send("PUB gateway.token _INBOX.a 9", "alice/new")
 	var answer struct {
-		Expires time.Time
-		Error   *struct {
+		Expires   time.Time
+		ExpiresIn int `json:"expires_in"`
+		Error     *struct {
 			Code        int
 			Description string
 		}
@@ -58,6 +59,9 @@ func TestAFreshTokenRenewsInPlace(t *testing.T) {
 	must(t, json.Unmarshal([]byte(body), &answer))
 	if left := time.Until(answer.Expires); left < 50*time.Minute {
 		t.Fatalf("expires in %v: %s", left, body)
+	}
+	if in := time.Duration(answer.ExpiresIn) * time.Second; in < 50*time.Minute || in > time.Hour {
+		t.Fatalf("expires in %v: %s", in, body)
 	}
 	if got := r.callout.count() - calls; got != 1 {
 		t.Fatalf("%d callouts: what the socket uses is asked for at once", got)

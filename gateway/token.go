@@ -13,8 +13,9 @@ import (
 
 // tokenAnswer is what a request to gateway.token gets.
 type tokenAnswer struct {
-	Expires *time.Time  `json:"expires,omitempty"` // when the new grant ends, RFC 3339
-	Error   *tokenError `json:"error,omitempty"`
+	Expires   *time.Time  `json:"expires,omitempty"`    // when the new grant ends, RFC 3339
+	ExpiresIn *int        `json:"expires_in,omitempty"` // in how many seconds: the browser's clock may be wrong
+	Error     *tokenError `json:"error,omitempty"`
 }
 
 type tokenError struct {
@@ -33,7 +34,8 @@ func (s *webSocket) renewToken(reply, token string) {
 	case err == nil:
 		if !g.Expires.IsZero() {
 			t := g.Expires.UTC()
-			answer.Expires = &t
+			left := max(0, int(time.Until(t)/time.Second))
+			answer.Expires, answer.ExpiresIn = &t, &left
 		}
 	case errors.As(err, &denial) && denial.Final:
 		s.place.loginFailed()

@@ -1,4 +1,7 @@
 // Hands in a fresh token before the old one ends, so that the connection stays.
+//
+// Times are of this machine's clock, which may be hours off. So the server says for
+// how long a login holds; what a token says itself is believed only until then.
 
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { StatuswireError } from "./errors.ts";
@@ -14,6 +17,14 @@ import { expiryOf, renewInMillis, retryInMillis } from "./token.ts";
  * clients of a restarted server catch up first. A login may end before its token.
  */
 const learnAfterMillis = 2_000;
+
+/** A login as it holds now. */
+interface Login {
+  /** By the server's clock. */
+  readonly expires: Date | undefined;
+  /** By ours. */
+  readonly ends: number | undefined;
+}
 
 export class Renewal implements Attached {
   readonly #settings: Settings;
@@ -35,7 +46,9 @@ export class Renewal implements Attached {
     this.#nats = nats;
     this.#token = token;
     const ends = expiryOf(token);
-    if (ends !== undefined && ends - Date.now() < 10 * learnAfterMillis) this.#renewBefore(ends);
+    const left = ends === undefined ? Infinity : ends - Date.now();
+    // One that has none left has just been accepted: it is the clock that is wrong.
+    if (ends !== undefined && left > 0 && left < 10 * learnAfterMillis) this.#renewBefore(ends);
     else this.#later(learnAfterMillis * (1 + 2 * Math.random()), () => this.#learn(ends));
   }
 
@@ -59,7 +72,7 @@ export class Renewal implements Attached {
     if (nats === undefined) return;
     let ends = tokenEnds;
     try {
-      ends = (await this.#handIn(nats, this.#token)) ?? ends;
+      ends = (await this.#handIn(nats, this.#token)).ends ?? ends;
     } catch {
       // Then what the token says has to do; and without that, the reconnect.
     }
@@ -84,8 +97,8 @@ export class Renewal implements Attached {
       const next = await this.#handIn(nats, fresh);
       if (nats !== this.#nats) return;
       this.#token = fresh;
-      this.#events.tell({ type: "token", expires: next === undefined ? undefined : new Date(next) });
-      if (next !== undefined) this.#renewBefore(next);
+      this.#events.tell({ type: "token", expires: next.expires });
+      if (next.ends !== undefined) this.#renewBefore(next.ends);
     } catch (error) {
       if (nats !== this.#nats) return;
       this.#events.tell({ type: "token failed", error: error as StatuswireError });
@@ -99,10 +112,13 @@ export class Renewal implements Attached {
     this.#later(retryInMillis(left, Math.random()), () => this.#renew(ends));
   }
 
-  /** Answers until when the login holds now. */
-  async #handIn(nats: NatsConnection, token: string): Promise<number | undefined> {
+  async #handIn(nats: NatsConnection, token: string): Promise<Login> {
+    const asked = Date.now();
     const answer = await this.#requests.json(nats, "gateway.token", token);
-    const expires = Date.parse(isObject(answer) && typeof answer.expires === "string" ? answer.expires : "");
-    return Number.isNaN(expires) ? undefined : expires;
+    const { expires, expires_in } = isObject(answer) ? answer : {};
+    return {
+      expires: typeof expires === "string" ? new Date(expires) : undefined,
+      ends: typeof expires_in === "number" ? asked + expires_in * 1_000 : undefined,
+    };
   }
 }

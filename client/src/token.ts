@@ -18,17 +18,19 @@ export function expiryOf(token: string): number | undefined {
 
 /** setTimeout takes no more: 24.8 days. */
 const longestMillis = 2 ** 31 - 1;
+const leastMillis = 1_000;
 
 /**
  * How long to wait before a fresh token is handed in: two thirds to five sixths
  * of what is left, so that there is time to try again, and that the clients of a
- * restarted server do not all renew at once. `random` is 0 to 1.
+ * restarted server do not all renew at once. Never at once, so that tokens that have
+ * hardly any time left are not asked for without end. `random` is 0 to 1.
  */
 export function renewInMillis(leftMillis: number, random: number): number {
-  return Math.max(0, Math.min(longestMillis, leftMillis * (2 / 3 + random / 6)));
+  return Math.max(leastMillis, Math.min(longestMillis, leftMillis * (2 / 3 + random / 6)));
 }
 
 /** How long to wait after a renewal that failed: less and less is left to try. */
 export function retryInMillis(leftMillis: number, random: number): number {
-  return Math.max(1_000, Math.min(60_000, (leftMillis / 3) * (0.5 + random / 2)));
+  return Math.max(leastMillis, Math.min(60_000, (leftMillis / 3) * (0.5 + random / 2)));
 }

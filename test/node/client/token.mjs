@@ -33,6 +33,21 @@ describe("tokens that end", () => {
     assert.deepEqual(events.list.filter(({ type }) => type !== "token").map(({ type }) => type), ["connected"]);
   });
 
+  for (const [clock, wrongSeconds] of [["fast", 3_600], ["slow", -3_600]]) {
+    test(`the same by a clock that is an hour ${clock}: in time, and not without end`, { timeout: 60_000 }, async (t) => {
+      const { user } = await server.newUser();
+      const events = new Events();
+      const right = Date.now;
+      t.after(() => (Date.now = right));
+      Date.now = () => right() + wrongSeconds * 1_000;
+      const began = performance.now();
+      await server.connect(t, { onEvent: events.add, token: () => server.sign(user, 8 - wrongSeconds) });
+      await events.atLeast(2, "token");
+      assert.ok(performance.now() - began > 4_000, "two were handed in at once");
+      assert.deepEqual(events.list.map(({ type }) => type), ["connected", "token", "token"]);
+    });
+  }
+
   test("one that is refused changes nothing until the end; then the client comes back with a good one", { timeout: 40_000 }, async (t) => {
     const [alice, bob] = [await server.newUser("alice"), await server.newUser("bob")];
     const c = await server.newConversation(alice.user);
