@@ -218,7 +218,8 @@ export class Recovery<T> {
       case "refused":
         if (this.#phase === "offline") break;
         this.#throwAway(); // it is in the history
-        if (event.ahead === true && this.#placed) this.#forget();
+        // Each subject may be refused for the same reset: with nothing known there is none to tell.
+        if (event.ahead === true && (this.#after > 0 || this.#seen.size > 0)) this.#forget();
         this.#fail(event, "subscribe");
         break;
       case "live":
@@ -309,8 +310,9 @@ export class Recovery<T> {
 
   #fail(failure: Failure, next: "subscribe" | "ask"): void {
     const again = failure.again === "always" || (failure.again === "restoring" && this.#started);
-    if (again) this.#wait(next, this.#attempt++, failure.retryAfterMillis);
-    else this.#end(failure.error);
+    if (!again) this.#end(failure.error);
+    // Subjects that are refused together are subscribed to again together, and have failed once.
+    else if (this.#phase !== "waiting" || this.#next !== "subscribe") this.#wait(next, this.#attempt++, failure.retryAfterMillis);
   }
 
   #takeFailure(event: Extract<Event<T>, { type: "failed" }>): void {

@@ -197,6 +197,15 @@ test("a subscription that ended as the data was reset begins from nothing", () =
   assert.deepEqual(told(fresh.handle(reset)), ["wait 1 attempt 0"]);
 });
 
+test("a reset that ends each of several subjects is told once, and tried again once", () => {
+  const machine = begun({ categories: ["a", "b", "c"] });
+  const reset: E = { type: "refused", error: new Error("reset"), again: "always", ahead: true };
+  assert.deepEqual(told(machine.handle(reset)), ["truncated reset 1", "wait 2 attempt 0"]);
+  for (let i = 0; i < 2; i++) assert.deepEqual(told(machine.handle(reset)), []);
+  assert.deepEqual(told(machine.handle({ type: "due", id: 2 })), ["subscribe"]);
+  assert.deepEqual(told(machine.handle({ ...reset, again: "never" })), ["unsubscribe", "end reset"]);
+});
+
 test("a place that was kept without its stream takes that of the first page", () => {
   const machine = new Recovery<string>({ from: { after: 10, seen: {} } });
   machine.handle({ type: "connected" });

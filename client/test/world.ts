@@ -342,7 +342,9 @@ export class World {
     if (!this.#active) return;
     this.#active = this.#subscribing = false;
     this.#wires.clear();
-    this.#tell({ type: "refused", error: new Error("the server's data was reset"), again: "always", ahead: true });
+    for (const _ of this.#options.categories ?? ["*"]) {
+      this.#tell({ type: "refused", error: new Error("the server's data was reset"), again: "always", ahead: true });
+    }
   }
 
   /** What the old stream has sent is there before an answer out of the new one. */
