@@ -94,9 +94,12 @@ function urlOf(server: string): string {
   return url.href;
 }
 
+/** 11.5 days. A timer that is given more than 24.8 of them goes off at once. */
+const longestMillis = 1e9;
+
 function positive(name: string, value: number | undefined, standard: number): number {
   if (value === undefined) return standard;
-  if (!(value > 0)) bad(`${name} is ${value}: give a number of milliseconds greater than 0`);
+  if (!(value > 0 && value <= longestMillis)) bad(`${name} is ${value}: give a number of milliseconds greater than 0, at most ${longestMillis}`);
   return value;
 }
 

@@ -40,8 +40,24 @@ test("options that make no sense are refused with what to do", () => {
     [{ name: "x".repeat(20) }, /at most 19/],
     [{ timeoutMillis: 0 }, /timeoutMillis is 0/],
     [{ reconnect: { firstMillis: NaN } }, /firstMillis is NaN/],
+    [{ refreshIntervalMillis: Infinity }, /refreshIntervalMillis is Infinity/],
+    [{ pingIntervalMillis: 2 ** 31 }, /pingIntervalMillis is 2147483648/],
   ];
   for (const [options, text] of cases) assert.throws(() => settingsOf({ ...good, ...options }), { kind: "bad_request", message: text });
+});
+
+test("what is left out is set as suits a browser", () => {
+  const { urls: _, open: __, ...rest } = settingsOf({ servers: "ws://a", WebSocket: class {} });
+  assert.deepEqual(rest, {
+    token: undefined,
+    tokenIsFixed: false,
+    waitOnFirstConnect: true,
+    name: "statuswire-client",
+    reconnect: { firstMillis: 1_000, lastMillis: 15_000 },
+    pingIntervalMillis: 20_000,
+    timeoutMillis: 10_000,
+    refreshIntervalMillis: 600_000,
+  });
 });
 
 test("a status is read whatever was stored", () => {
