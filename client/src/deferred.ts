@@ -17,6 +17,18 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
+/** The promise's outcome, or a rejection with the signal's reason when that comes first. */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  const aborted = deferred<never>();
+  const abort = (): void => aborted.reject(signal?.reason as Error);
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
 /** The promise's outcome, or a rejection with `late()` when that takes too long. */
 export async function within<T>(promise: Promise<T>, millis: number, late: () => Error): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;

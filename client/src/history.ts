@@ -1,6 +1,7 @@
 // The history of a conversation, page by page, as it is taken.
 
 import { againOf, connection, type Context, retryMillis } from "./context.ts";
+import { unlessAborted } from "./deferred.ts";
 import { StatuswireError } from "./errors.ts";
 import { callSafely, type Truncation } from "./events.ts";
 import type { Place } from "./recovery.ts";
@@ -38,7 +39,7 @@ export async function* readHistory(context: Context, conversation: string, optio
   let place: Place = typeof after === "number" ? { after, seen: {} } : after;
   for (let left = limit; left > 0; ) {
     const query: PageQuery = { conversation, categories, place, since, minPriority, limit: Math.min(pageSize, left) };
-    const page = await readPage(context, query, signal);
+    const page = await unlessAborted(readPage(context, query, signal), signal);
     const report = (firstSequence: number | undefined): void => {
       if (firstSequence !== undefined) callSafely(() => onTruncated?.({ conversation, firstSequence, reason: "retention" }));
     };

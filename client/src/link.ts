@@ -8,7 +8,7 @@
 
 import { AuthorizationError, type NatsConnection, PermissionViolationError, wsconnect } from "@nats-io/nats-core";
 import { backoffMillis } from "./backoff.ts";
-import { type Deferred, deferred, within } from "./deferred.ts";
+import { type Deferred, deferred, unlessAborted, within } from "./deferred.ts";
 import { AuthenticationError, ClosedError, ConnectionError, RequestError, StatuswireError, UnavailableError } from "./errors.ts";
 import { type ClientEvent, type ClientState, type Listeners } from "./events.ts";
 import type { Settings } from "./options.ts";
@@ -94,13 +94,10 @@ export class Link {
   async next(timeoutMillis: number, signal?: AbortSignal): Promise<NatsConnection> {
     const waiting = deferred<NatsConnection>();
     this.#waiting.push(waiting);
-    const abort = (): void => waiting.reject(signal?.reason as Error);
-    signal?.addEventListener("abort", abort, { once: true });
     try {
       const late = (): Error => new ConnectionError("connection_lost", `there was no connection for ${timeoutMillis} ms`);
-      return await within(waiting.promise, timeoutMillis, late);
+      return await within(unlessAborted(waiting.promise, signal), timeoutMillis, late);
     } finally {
-      signal?.removeEventListener("abort", abort);
       const i = this.#waiting.indexOf(waiting);
       if (i >= 0) this.#waiting.splice(i, 1);
     }

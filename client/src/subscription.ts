@@ -7,6 +7,7 @@ import { deferred } from "./deferred.ts";
 import { ClosedError, RequestError, type StatuswireError } from "./errors.ts";
 import { callSafely, type Truncation } from "./events.ts";
 import type { Listener } from "./feeds.ts";
+import { leavable } from "./iterator.ts";
 import { readJoined } from "./join.ts";
 import { Queue } from "./queue.ts";
 import { type Action, type Event, type Failure, type Item, type Place, Recovery, type TruncationReason } from "./recovery.ts";
@@ -134,25 +135,21 @@ export class StatusSubscription implements Subscription, Participant, Listener {
     return Promise.resolve();
   }
 
-  [Symbol.asyncIterator](): AsyncGenerator<Status, void, void> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<Status, void, void> {
     if (this.#options.onStatus !== undefined) throw new RequestError("bad_request", "a subscription with onStatus cannot be iterated");
     if (this.#iterated) throw new RequestError("bad_request", "a subscription can be iterated once: make another one");
     this.#iterated = true;
-    return this.#iterate();
+    return leavable(this.#iterate(), () => this.unsubscribe());
   }
 
   async *#iterate(): AsyncGenerator<Status, void, void> {
-    try {
-      for (;;) {
-        const entry = await this.#queue.take();
-        if (entry === undefined) return;
-        this.#note(entry);
-        if (!("status" in entry)) continue;
-        this.#handle({ type: "consumed", count: 1 });
-        yield entry.status;
-      }
-    } finally {
-      this.unsubscribe();
+    for (;;) {
+      const entry = await this.#queue.take();
+      if (entry === undefined) return;
+      this.#note(entry);
+      if (!("status" in entry)) continue;
+      this.#handle({ type: "consumed", count: 1 });
+      yield entry.status;
     }
   }
 

@@ -6,6 +6,7 @@ import { deferred } from "./deferred.ts";
 import { ClosedError, type StatuswireError } from "./errors.ts";
 import { callSafely } from "./events.ts";
 import type { Listener } from "./feeds.ts";
+import { leavable } from "./iterator.ts";
 import { difference, type Member, readChange, readMembers, Roster } from "./presence.ts";
 import { isObject, parseJson } from "./status.ts";
 
@@ -99,20 +100,20 @@ export class PresenceWatch implements Presence, Participant, Listener {
     return Promise.resolve();
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<PresenceChange, void, void> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<PresenceChange, void, void> {
+    return leavable(this.#iterate(), () => this.unsubscribe());
+  }
+
+  async *#iterate(): AsyncGenerator<PresenceChange, void, void> {
     let before: readonly Member[] = [];
-    try {
-      for (;;) {
-        const changed = this.#changed.promise;
-        if (this.#ended?.error !== undefined) throw this.#ended.error;
-        if (this.#ended !== undefined) return;
-        const members = this.members;
-        yield { members, ...difference(before, members) };
-        before = members;
-        await changed;
-      }
-    } finally {
-      this.unsubscribe();
+    for (;;) {
+      const changed = this.#changed.promise;
+      if (this.#ended?.error !== undefined) throw this.#ended.error;
+      if (this.#ended !== undefined) return;
+      const members = this.members;
+      yield { members, ...difference(before, members) };
+      before = members;
+      await changed;
     }
   }
 

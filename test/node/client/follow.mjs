@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { Proxy } from "./proxy.mjs";
 import { collect, Server, until } from "./statuswire.mjs";
 
 describe("following a conversation", () => {
@@ -163,6 +164,37 @@ describe("following a conversation", () => {
     assert.equal(await end, undefined);
     const late = client.conversation(c).subscribe([], { signal: AbortSignal.abort(new Error("changed my mind")) });
     await assert.rejects(late, /changed my mind/);
+  });
+
+  test("leaving an iterator ends it at once, begun or not, also while a next one is waited for", { timeout: 10_000 }, async (t) => {
+    const c = await newConversation();
+    const client = await server.connect(t, { token: alice.token });
+    const conversation = client.conversation(c);
+    for (const lives of [await conversation.subscribe(), await conversation.presence()]) {
+      const [first] = [lives[Symbol.asyncIterator]()];
+      await first.return();
+      assert.equal(await lives.closed, undefined);
+    }
+    for (const lives of [await conversation.subscribe({ snapshot: true }), await conversation.presence()]) {
+      const iterator = lives[Symbol.asyncIterator]();
+      if (lives.members !== undefined) await iterator.next(); // the list as it is
+      const waiting = iterator.next();
+      await iterator.return();
+      assert.deepEqual([(await waiting).done, await lives.closed], [true, undefined]);
+    }
+    assert.deepEqual((await client.subscriptions()).subscriptions.filter(({ subject }) => subject.includes(c)), []);
+  });
+
+  test("a history ends with its signal at once", { timeout: 10_000 }, async (t) => {
+    const proxy = await Proxy.start(t, server.port);
+    const client = await server.connect(t, { servers: proxy.ws, token: alice.token });
+    const controller = new AbortController();
+    proxy.silence();
+    const waiting = client.conversation(await newConversation()).history({ signal: controller.signal }).next();
+    const began = performance.now();
+    controller.abort(new Error("enough"));
+    await assert.rejects(waiting, /enough/);
+    assert.ok(performance.now() - began < 1_000);
   });
 
   test("closing the client ends all that lives on it, without an error, and leaves nothing running", async (t) => {
