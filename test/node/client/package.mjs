@@ -133,7 +133,9 @@ describe("the package in an application", { concurrency: false }, () => {
       const publish = await server.publisher();
       await publish("demo", "engine", "before");
       const source = (await readmeSnippet()).replace("wss://status.example.com", server.ws);
-      const tab = await openApp(t, source, { port: origin, "/api/statuswire-token": token });
+      let failures = 2; // of the application's own server, while it is restarted for instance
+      const answerToken = (response) => (failures-- > 0 ? response.writeHead(502).end("<h1>Bad Gateway</h1>") : response.end(token));
+      const tab = await openApp(t, source, { port: origin, "/api/statuswire-token": answerToken });
       const lines = () => tab.value("lines");
       await until(async () => (await lines())?.includes("engine before"), async () => `the snapshot; there is ${await lines()}`);
       await publish("demo", "tool", "live");
@@ -258,10 +260,14 @@ async function freePort() {
 
 const types = { ".html": "text/html", ".js": "text/javascript" };
 
-/** Serves a folder, and some texts by their path; answers the address. */
+/** Serves a folder, and by their path some texts, or what a function answers; answers the address. */
 async function serve(t, folder, { port, ...texts }) {
   const web = createServer(async (request, response) => {
     const path = request.url === "/" ? "/index.html" : request.url;
+    if (typeof texts[path] === "function") {
+      texts[path](response);
+      return;
+    }
     if (texts[path] !== undefined) {
       response.end(texts[path]);
       return;
