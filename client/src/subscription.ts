@@ -16,8 +16,11 @@ import { checkCategories, ownHeaders, parseJson, readStatus, sequenceHeader, typ
 export interface SubscribeOptions {
   /** Begin with the last status of each category. Default false: with the next one. */
   readonly snapshot?: boolean;
-  /** Begin where another subscription has ended: its `place`, kept over a reload of the page for instance. */
-  readonly from?: Place;
+  /**
+   * Begin where another subscription has ended: its `place`, kept over a reload of the page for instance.
+   * Null, as JSON has it for what was never kept, is as if left out.
+   */
+  readonly from?: Place | null;
   /** Called with each status; then the subscription cannot be iterated. It must not take long. */
   readonly onStatus?: (status: Status) => void;
   /** Called when statuses are missing for good, between the one before and the one after them. */
@@ -73,7 +76,8 @@ export class StatusSubscription implements Subscription, Participant, Listener {
   #ended = false;
 
   constructor(context: Context, conversation: string, categories: readonly string[], options: SubscribeOptions) {
-    const { from, snapshot, onStatus, queue = defaultQueue } = options;
+    const { snapshot, onStatus, queue = defaultQueue } = options;
+    const from = options.from ?? undefined;
     checkCategories(categories);
     if (!(queue >= leastQueue)) throw new RequestError("bad_request", `queue is ${queue}: give a number of at least ${leastQueue}`);
     this.#context = context;
@@ -87,7 +91,7 @@ export class StatusSubscription implements Subscription, Participant, Listener {
     this.#recovery = new Recovery({
       from,
       snapshot: snapshot ?? false,
-      room: onStatus === undefined ? queue : Infinity,
+      room: onStatus === undefined ? Math.floor(queue) : Infinity,
       ...(this.categories === undefined ? {} : { categories: this.categories }),
     });
   }

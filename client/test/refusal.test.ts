@@ -131,6 +131,31 @@ describe("every refusal of docs/errors.md has its error", () => {
   }
 });
 
+test("each refusal of a login and each close has the kind that names it", () => {
+  const login = rows("The login is refused").map(([reason = ""]) => loginError(`Authorization Violation: ${reason.replaceAll("*", "")}`).kind);
+  assert.deepEqual(login, [
+    "no_token", "no_token", "token_too_long", "token_malformed", "token_algorithm", "token_signature", "token_expired", "token_not_yet_valid",
+    "token_no_expiry", "token_no_user", "token_bad_user", "token_issuer", "token_audience", "not_theirs", "bad_conversation", "token_too_long",
+    "protocol", "protocol", "protocol",
+  ]);
+  const stays = rows("The socket stays").slice(1, -1).map(([reason = ""]) => {
+    const error = permissionError(`Permissions Violation for Subscription to "status.c1.engine": ${reason}`);
+    return error instanceof LimitError ? error.limit : error.kind;
+  });
+  assert.deepEqual(stays, [
+    "not_theirs", "access_ended", "categories", "categories", "subscription_changes", "subscriptions", "conversations", "requests", "not_served",
+    "bad_category", "bad_queue", "unavailable", "unavailable", "statuses_missing", "ahead_of_stream", "statuses_missing",
+  ]);
+  const closes = rows("The socket closes").map(([code = "", reasons = ""]) => {
+    const error = closeError(Number.parseInt(code) || 1006, /^none/.test(code) ? "" : (reasons.split(/; |, after /)[0] ?? ""));
+    return error instanceof LimitError ? error.limit : error.kind;
+  });
+  assert.deepEqual(closes, [
+    "grant_expired", "server_stopping", "no_answer", "ended_by_operator", "access_unreadable", "protocol", "protocol", "protocol", "operations",
+    "too_large", "not_ready", "connections_per_user", "failed_logins", "too_slow_connect", "connection_lost",
+  ]);
+});
+
 test("the classes are what one tells apart", () => {
   const permission = (reason: string): StatuswireError => permissionError(`Permissions Violation for Subscription to "status.c1.engine": ${reason}`);
   const cases: [StatuswireError | undefined, abstract new (...args: never[]) => StatuswireError, ErrorKind][] = [

@@ -131,6 +131,16 @@ describe("following a conversation", () => {
     assert.deepEqual(statuses.map(({ text }) => text), all);
   });
 
+  test("a place that was never kept is none", async (t) => {
+    const c = await newConversation();
+    await publish(c, "engine", "before");
+    const client = await server.connect(t, { token: alice.token });
+    const { statuses } = collect(await client.conversation(c).subscribe({ from: JSON.parse("null"), queue: 100.5 }));
+    await publish(c, "engine", "after");
+    await until(() => statuses.length === 1, "a status");
+    assert.equal(statuses[0].text, "after");
+  });
+
   test("the history is read page by page, as far as it is taken", async (t) => {
     const c = await newConversation();
     const all = [];
