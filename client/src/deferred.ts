@@ -17,6 +17,16 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
+/** Resolves after this time, or as soon as the promise does. */
+export async function pause(millis: number, ended: Promise<unknown>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, millis);
+  });
+  await Promise.race([over, ended]);
+  clearTimeout(timer);
+}
+
 /** The promise's outcome, or a rejection with the signal's reason when that comes first. */
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   const aborted = deferred<never>();

@@ -1,7 +1,7 @@
 // The history of a conversation, page by page, as it is taken.
 
 import { againOf, connection, type Context, retryMillis } from "./context.ts";
-import { unlessAborted } from "./deferred.ts";
+import { pause, unlessAborted } from "./deferred.ts";
 import { StatuswireError } from "./errors.ts";
 import { callSafely, type Truncation } from "./events.ts";
 import type { Place } from "./recovery.ts";
@@ -63,7 +63,7 @@ async function readPage(context: Context, query: PageQuery, signal: AbortSignal 
       signal?.throwIfAborted();
       const again = error instanceof StatuswireError && againOf(error) !== "never";
       if (!again || attempt + 1 >= attempts) throw error;
-      await new Promise((resolve) => setTimeout(resolve, retryMillis(attempt, error.retryAfterMillis)));
+      await pause(retryMillis(attempt, error.retryAfterMillis), context.link.closed);
     }
   }
 }

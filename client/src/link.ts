@@ -287,8 +287,9 @@ export class Link {
 
   async #ping(open: Open, timeoutMillis: number): Promise<boolean> {
     try {
-      await within(open.nats.flush(), timeoutMillis, () => new Error("late"));
-      return true;
+      // A flush of a connection that has ended never comes back.
+      const answered = open.nats.flush().then(() => true);
+      return await within(Promise.race([answered, open.ended.then(() => false)]), timeoutMillis, () => new Error("late"));
     } catch {
       open.socket.abandon("no answer to a ping");
       return false;

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Proxy } from "./proxy.mjs";
-import { collect, Server, until } from "./statuswire.mjs";
+import { collect, Events, Server, until } from "./statuswire.mjs";
+
+/** What would keep the process from ending. The runner ends it by force, so that would not show it. */
+const running = () => process.getActiveResourcesInfo().filter((type) => /^(Timeout|Immediate|TCPSocketWrap)$/.test(type)).length;
 
 describe("following a conversation", () => {
   let server;
@@ -209,7 +212,6 @@ describe("following a conversation", () => {
 
   test("closing the client ends all that lives on it, without an error, and leaves nothing running", async (t) => {
     const c = await newConversation();
-    const running = () => process.getActiveResourcesInfo().filter((type) => /^(Timeout|Immediate|TCPSocketWrap)$/.test(type)).length;
     const others = running();
     const events = [];
     const client = await server.connect(t, { token: alice.token, onEvent: ({ type }) => events.push(type) });
@@ -223,8 +225,27 @@ describe("following a conversation", () => {
     assert.deepEqual(events, ["connected", "closed"]);
     await assert.rejects(client.conversation(c).subscribe(), { name: "ClosedError", kind: "closed" });
     await assert.rejects(client.subscriptions(), { kind: "closed" });
-    // The runner ends the process by force, so that would not show it.
     await until(() => running() <= others, () => `nothing of it to run; there is ${process.getActiveResourcesInfo()}`);
+  });
+
+  test("also while it waits for a ping, or to ask for a history again", { timeout: 20_000 }, async (t) => {
+    const c = await newConversation();
+    const proxy = await Proxy.start(t, server.port);
+    const timers = () => process.getActiveResourcesInfo().filter((type) => type === "Timeout").length;
+    const others = timers();
+    const events = new Events();
+    const client = await server.connect(t, { servers: proxy.ws, token: alice.token, onEvent: events.add });
+    proxy.refuse(true);
+    proxy.silence();
+    const page = assert.rejects(client.conversation(c).history().next(), { kind: "closed" });
+    const alive = client.probe(); // has four seconds
+    proxy.cut();
+    await events.atLeast(1, "disconnected");
+    await client.close();
+    await new Promise(setImmediate);
+    assert.ok(timers() <= others, `${timers() - others} timers are left`);
+    assert.equal(await alive, false);
+    await page;
   });
 
   test("a client and a subscription can be disposed of", async (t) => {
