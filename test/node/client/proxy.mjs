@@ -50,8 +50,11 @@ export class Proxy {
   /** Resets every connection. */
   cut() {
     for (const { near, far } of this.#pairs) {
-      near.resetAndDestroy();
-      far.resetAndDestroy();
+      for (const socket of [near, far]) {
+        // One that is being shut down Node 20 does not reset, and then cannot end at its exit.
+        if (socket.writableEnded) socket.destroy();
+        else socket.resetAndDestroy();
+      }
     }
     this.#pairs.clear();
   }
