@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -183,14 +184,20 @@ func TestTheGatewayTellsThatThereIsRoomAndNothingElse(t *testing.T) {
 // counts what it has sent.
 func (r *rig) pacedHistory(batches, size int) *atomic.Int64 {
 	var sent atomic.Int64
-	room := make(chan struct{}, 1)
-	_, err := r.edge.Subscribe("edge.*.flow.*", func(*nats.Msg) { room <- struct{}{} })
+	room, done := make(chan struct{}, 1), make(chan struct{})
+	end := sync.OnceFunc(func() { close(done) })
+	r.t.Cleanup(end)
+	_, err := r.edge.Subscribe("edge.*.flow.*", func(m *nats.Msg) {
+		if string(m.Data) == status.EdgeFlowGone {
+			end()
+			return
+		}
+		room <- struct{}{}
+	})
 	must(r.t, err)
-	done := make(chan struct{})
-	r.t.Cleanup(func() { close(done) })
 	data := strings.Repeat("x", size/10)
 	r.answerHistory(func(m *nats.Msg) {
-		go func() { // ends with the last batch, or with the test
+		go func() { // ends with the last batch, with the request, or with the test
 			for batch := range batches {
 				if batch > 0 {
 					select {
