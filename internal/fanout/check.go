@@ -255,9 +255,7 @@ func (t *topic) nothingMissingLocked(g *gap) bool {
 	if _, open := g.place(t.at); open {
 		return false
 	}
-	if !t.mending { // else it is not missing because it is dropped, and nobody was told
-		t.settleLocked(g)
-	}
+	t.knownLocked(g.upTo)
 	return true
 }
 

@@ -163,23 +163,39 @@ func TestAHoleThatCannotBeMendedEndsTheSubscriptionWithAReason(t *testing.T) {
 	}
 }
 
+// losesWhileAway subscribes, has status 1 arrive and those up to last get lost, while
+// the stream cannot be read.
+func (r *rig) losesWhileAway(subject string, last int) (*collector, *fanout.Subscription) {
+	r.t.Helper()
+	c := newCollector()
+	s := r.subscribe(subject, "", c)
+	r.store("c1", "engine", "1")
+	r.settle(s)
+	r.repair.fail(errors.New("the stream is away"))
+	r.without(subject, func() {
+		for i := 2; i <= last; i++ {
+			r.store("c1", "engine", fmt.Sprint(i))
+		}
+	})
+	return c, s
+}
+
+// dropWhatIsMissing lets the stream be read again once mending has been tried, without
+// what is below first.
+func (r *rig) dropWhatIsMissing(first uint64) {
+	r.t.Helper()
+	eventually(r.t, "an attempt at mending", func() bool { return r.repair.called() > 0 })
+	r.dropBelow(first)
+	r.repair.fail(nil)
+}
+
 func TestWhatRetentionHasTakenIsTold(t *testing.T) {
 	t.Run("by the message that shows the hole", func(t *testing.T) {
 		r := newRig(t, fanout.Options{CheckEvery: never})
-		c := newCollector()
-		s := r.subscribe("status.c1.*", "", c)
-		r.store("c1", "engine", "1")
-		r.settle(s)
-		r.repair.fail(errors.New("the stream is away"))
-		r.without("status.c1.*", func() {
-			r.store("c1", "engine", "2")
-			r.store("c1", "engine", "3")
-		})
+		c, _ := r.losesWhileAway("status.c1.*", 3)
 		r.store("c1", "engine", "4")
 		r.store("c1", "engine", "5")
-		eventually(t, "an attempt at mending", func() bool { return r.repair.called() > 0 })
-		r.dropBelow(4)
-		r.repair.fail(nil)
+		r.dropWhatIsMissing(4)
 		if got := c.waitFor(t, 3); !slices.Equal(got, []uint64{1, 4, 5}) {
 			t.Fatalf("got %v", got)
 		}
@@ -189,20 +205,9 @@ func TestWhatRetentionHasTakenIsTold(t *testing.T) {
 	})
 	t.Run("by the first one that is left", func(t *testing.T) {
 		r := newRig(t, fanout.Options{CheckEvery: never})
-		c := newCollector()
-		s := r.subscribe("status.c1.engine", "", c)
-		r.store("c1", "engine", "1")
-		r.settle(s)
-		r.repair.fail(errors.New("the stream is away"))
-		r.without("status.c1.engine", func() {
-			for i := range 4 {
-				r.store("c1", "engine", fmt.Sprint(i+2))
-			}
-		})
+		c, _ := r.losesWhileAway("status.c1.engine", 5)
 		r.store("c1", "engine", "6")
-		eventually(t, "an attempt at mending", func() bool { return r.repair.called() > 0 })
-		r.dropBelow(4)
-		r.repair.fail(nil)
+		r.dropWhatIsMissing(4)
 		if got := c.waitFor(t, 4); !slices.Equal(got, []uint64{1, 4, 5, 6}) {
 			t.Fatalf("got %v", got)
 		}
@@ -215,18 +220,8 @@ func TestWhatRetentionHasTakenIsTold(t *testing.T) {
 // Nobody's place goes past a gap that is still to be told, whoever else catches up.
 func TestAPlaceWaitsForItsGapToBeTold(t *testing.T) {
 	r := newRig(t, fanout.Options{CheckEvery: 20 * time.Millisecond, RepairAttempts: 1000})
-	c := newCollector()
-	s := r.subscribe("status.c1.engine", "", c)
-	r.store("c1", "engine", "1")
-	r.settle(s)
-	r.repair.fail(errors.New("the stream is away"))
-	r.without("status.c1.engine", func() {
-		r.store("c1", "engine", "2")
-		r.store("c1", "engine", "3")
-	})
-	eventually(t, "an attempt at mending", func() bool { return r.repair.called() > 0 })
-	r.dropBelow(4)
-	r.repair.fail(nil)
+	c, s := r.losesWhileAway("status.c1.engine", 3)
+	r.dropWhatIsMissing(4)
 	r.settle(s)
 	r.waitLive(r.subscribeAfter("status.c1.engine", newCollector(), fanout.Place{After: 3}))
 	if p, _ := r.fanout.Place(s); p.After != 1 || p.Seen["status.c1.engine"] > 1 {

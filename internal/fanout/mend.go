@@ -61,6 +61,14 @@ func (t *topic) settleLocked(g *gap) {
 	}
 }
 
+// knownLocked notes that nothing up to the sequence is to come any more. While a gap
+// is mended, or is still to be told, something is: that it is gone; order is held.
+func (t *topic) knownLocked(upTo uint64) {
+	if !t.mending && t.truncated == 0 {
+		t.at.known(upTo)
+	}
+}
+
 // mendLocked begins to mend, unless that is under way; order is held.
 func (t *topic) mendLocked(w waiter) {
 	t.waiting = append(t.waiting, w)

@@ -181,9 +181,9 @@ func (c *catchUp) finish() (bool, error) {
 	}
 	c.handHeldLocked(len(c.held))
 	c.phase, c.held = following, nil
-	if t := c.topic; c.leaveLocked() && !t.mending && t.truncated == 0 {
+	if c.leaveLocked() {
 		// The topic has what the receiver has, so all its receivers do.
-		t.at.known(c.upTo)
+		c.topic.knownLocked(c.upTo)
 	}
 	return true, nil
 }
