@@ -32,13 +32,11 @@ func (s *Store) beginLocked(e *entry) {
 	}
 }
 
-// takeBegun returns the keys of the subscriptions that have begun since the last time.
-func (s *Store) takeBegun() []Key {
+// begunKeys returns the keys that have a subscription of which nothing was written.
+func (s *Store) begunKeys() []Key {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	keys := slices.Collect(maps.Keys(s.begun))
-	clear(s.begun)
-	return keys
+	return slices.Collect(maps.Keys(s.begun))
 }
 
 // records returns what is to be written of the keys, and takes it for written.
@@ -54,6 +52,7 @@ func (s *Store) records(keys []Key) []record {
 		}
 		r := e.recordLocked(now)
 		e.dirty = false
+		delete(s.begun, key)
 		if len(r.marks) == 0 && !e.stored {
 			continue
 		}

@@ -140,7 +140,7 @@ func (k *Keeper) run() {
 		case <-timer.C:
 			timer.Reset(max(k.opts.WriteEvery, write(k.store.due())))
 		case <-k.store.begins:
-			if !k.pause(beginWait) || !k.pause(write(k.store.takeBegun())) {
+			if !k.pause(beginWait) || !k.pause(write(k.store.begunKeys())) {
 				return
 			}
 		case <-k.halt:
