@@ -137,16 +137,16 @@ func (o *outbox) waits() <-chan struct{} {
 	if o.queued == 0 || o.closed {
 		return nil
 	}
-	o.paceLocked()
 	return o.easedChanLocked()
 }
 
-// easedChanLocked closes with easedLocked; there is a pace, and mu is held.
+// easedChanLocked closes with easedLocked; mu is held.
 func (o *outbox) easedChanLocked() <-chan struct{} {
-	if o.pace.eased == nil {
-		o.pace.eased = make(chan struct{})
+	p := o.paceLocked()
+	if p.eased == nil {
+		p.eased = make(chan struct{})
 	}
-	return o.pace.eased
+	return p.eased
 }
 
 // easedLocked wakes who waits for room; mu is held.

@@ -159,15 +159,22 @@ func TestAReplayWaitsForAStreamThatDoesNotRead(t *testing.T) {
 	}
 }
 
+// losesOne has status 1 arrive, 2 get lost on its way to the gateway and 3 arrive, of
+// which it returns the id.
+func (r *rig) losesOne(l *listener) (id string) {
+	r.t.Helper()
+	l.expect("1")
+	r.storeUnheard("c1", "engine", "2")
+	r.store("c1", "tool", "3")
+	return l.expect("3").id
+}
+
 func TestWhatWasNotFoundBeforeTheCutComesAfterIt(t *testing.T) {
 	r := newRig(t, gateway.Options{})
 	r.members.set("c1", "alice", true)
 	l := r.listen("c1/events", bearer("alice"))
 	r.store("c1", "engine", "1")
-	l.expect("1")
-	r.storeUnheard("c1", "engine", "2")
-	r.store("c1", "tool", "3")
-	id := l.expect("3").id
+	id := r.losesOne(l)
 	l.close()
 	eventually(t, "nobody listens", func() bool { return r.fanout.Stats().Topics == 0 })
 	r.store("c1", "tool", "4")
@@ -216,10 +223,7 @@ func TestWhatIsNotFoundYetComesToABrowserWhoseOldStreamIsStillOpen(t *testing.T)
 	r.members.set("c1", "alice", true)
 	old := r.listen("c1/events", bearer("alice"))
 	r.store("c1", "engine", "1")
-	old.expect("1")
-	r.storeUnheard("c1", "engine", "2")
-	r.store("c1", "tool", "3")
-	id := old.expect("3").id
+	id := r.losesOne(old)
 	l := r.listen("c1/events", bearer("alice"), "Last-Event-ID: "+id)
 	l.expect("2")
 	r.store("c1", "tool", "4")
@@ -233,10 +237,7 @@ func TestAfterAnIDFromOtherDataAPlaceIsOfTheNewData(t *testing.T) {
 	r.store("c1", "engine", "1")
 	old := r.listen("c1/events", bearer("alice"), "Last-Event-ID: 4711")
 	old.expectTruncated(1)
-	old.expect("1")
-	r.storeUnheard("c1", "engine", "2")
-	r.store("c1", "tool", "3")
-	id := old.expect("3").id
+	id := r.losesOne(old)
 	l := r.listen("c1/events", bearer("alice"), "Last-Event-ID: "+id)
 	l.expect("2")
 }
