@@ -1,6 +1,7 @@
 package history_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -233,6 +234,45 @@ func TestReplayInPagesBringsEachOnce(t *testing.T) {
 	}
 	if !slices.Equal(pages, want) {
 		t.Errorf("page by page: %d statuses, want %d", len(pages), len(want))
+	}
+}
+
+// A batch goes to a browser's queue as a whole, so it is bounded in bytes too. A
+// deleted message is passed over.
+func TestReplayOfLargeStatusesComesInSmallBatches(t *testing.T) {
+	nc, st := startStream(t)
+	text := bytes.Repeat([]byte("x"), 16<<10)
+	const stored, deleted = 450, 100
+	var want []uint64
+	for i := range stored {
+		storeMsg(t, nc, &nats.Msg{Subject: "status.c1.engine", Data: text[:1+i%2*(len(text)-1)]})
+		if i+1 != deleted {
+			want = append(want, uint64(i)+1)
+		}
+	}
+	if err := st.DeleteMsg(t.Context(), deleted); err != nil {
+		t.Fatal(err)
+	}
+	r := history.NewReader(nc)
+	r.ReadAlone()
+	p := r.Replay(history.Query{Conversation: "c1"})
+	var got []uint64
+	for done := false; !done; {
+		b, err := p.Next(t.Context(), 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := 0
+		for _, m := range b.Messages {
+			size += len(m.Data)
+		}
+		if limit := 128<<10 + len(text); size > limit || len(b.Messages) > history.MaxBatch {
+			t.Fatalf("a batch has %d messages of %d bytes, more than %d", len(b.Messages), size, limit)
+		}
+		got, done = append(got, sequences(b.Messages)...), b.Done
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%d statuses, want %d", len(got), len(want))
 	}
 }
 
