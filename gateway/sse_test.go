@@ -551,11 +551,12 @@ func TestAKickEndsStreams(t *testing.T) {
 func TestAKickReachesAStreamThatHasNotBegun(t *testing.T) {
 	r := newRig(t, gateway.Options{})
 	r.members.set("c1", "alice", true)
-	hold := make(chan struct{})
+	joins, hold := make(chan struct{}), make(chan struct{})
 	calls := 0
 	r.callout.set(func(c *callout) {
 		c.around = func() func() {
 			if calls++; calls == 2 { // the join, after the login
+				close(joins)
 				<-hold
 			}
 			return func() {}
@@ -563,7 +564,10 @@ func TestAKickReachesAStreamThatHasNotBegun(t *testing.T) {
 	})
 	answer := make(chan *http.Response, 1)
 	go func() { answer <- r.get("c1/events", bearer("alice")) }()
-	eventually(t, "the login is through", func() bool { return r.gateway.Kick("alice", "go home", "operator") == 1 })
+	<-joins // a kick before would have the login decided anew
+	if n := r.gateway.Kick("alice", "go home", "operator"); n != 1 {
+		t.Fatalf("%d connections were kicked", n)
+	}
 	resp := <-answer
 	body, err := io.ReadAll(resp.Body)
 	must(t, err)
