@@ -47,6 +47,7 @@ var floors = map[string]int{
 	"internal/natsproto": 0,
 	"internal/keys":      0,
 	"internal/limit":     0,
+	"internal/pause":     0,
 }
 
 // adapters may import packages of their own floor: the one whose interface they fill,

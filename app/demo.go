@@ -15,6 +15,7 @@ import (
 	"github.com/statuswire/statuswire/internal/directory"
 	"github.com/statuswire/statuswire/internal/identity"
 	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/internal/pause"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -77,24 +78,13 @@ func (d *demo) stop(context.Context) error {
 func (d *demo) run(ctx context.Context, p *broadcaster.Publisher) {
 	for turn := 1; ; turn++ {
 		for _, s := range agentRun(turn) {
-			if !sleep(ctx, s.after) {
+			if !pause.For(ctx.Done(), s.after) {
 				return
 			}
 			if _, err := p.Publish(ctx, DemoConversation, s.message); err != nil && ctx.Err() == nil {
 				d.app.log.Warn("the demo could not publish", "error", err)
 			}
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

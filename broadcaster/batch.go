@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/statuswire/statuswire/internal/pause"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -39,18 +40,18 @@ func (p *Publisher) PublishBatch(ctx context.Context, batch []Outgoing) ([]Resul
 		return nil, err
 	}
 	defer run.close()
-	wait := p.opts.RetryWait
+	delay := p.opts.RetryWait
 	for {
 		again := run.round(ctx)
 		if len(again) == 0 {
 			break
 		}
 		run.todo = again
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx.Done(), delay) {
 			run.giveUp(ctx)
 			break
 		}
-		wait = min(2*wait, maxRetryWait)
+		delay = min(2*delay, maxRetryWait)
 	}
 	return run.results, run.err()
 }

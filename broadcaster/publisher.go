@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
 
+	"github.com/statuswire/statuswire/internal/pause"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -132,17 +133,17 @@ func (p *Publisher) Publish(ctx context.Context, c status.ConversationID, m stat
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
 	defer cancel()
-	wait := p.opts.RetryWait
+	delay := p.opts.RetryWait
 	for {
 		ack, err := p.attempt(ctx, out)
 		if err == nil || !retryable(err) {
 			return ack, err
 		}
 		out.last = err
-		if !sleep(ctx, wait) {
+		if !pause.For(ctx.Done(), delay) {
 			return Ack{}, out.gaveUp(ctx)
 		}
-		wait = min(2*wait, maxRetryWait)
+		delay = min(2*delay, maxRetryWait)
 	}
 }
 
@@ -248,16 +249,4 @@ func retryable(err error) bool {
 	}
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrReconnectBufExceeded)
-}
-
-// sleep is false when the context ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -2,11 +2,12 @@ package audit
 
 import (
 	"context"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
+
+	"github.com/statuswire/statuswire/internal/pause"
 )
 
 // writer puts one record where it is kept. The same id twice is one record.
@@ -32,7 +33,7 @@ func (r *Recorder) writeOne(record Record) error {
 		return err
 	}
 	subject, id := subjectPrefix+string(record.Kind), nuid.Next()
-	wait := r.opts.RetryWait
+	delay := r.opts.RetryWait
 	for attempt := 1; ; attempt++ {
 		ctx, cancel := context.WithTimeout(r.ctx, r.opts.WriteTimeout)
 		err := r.write(ctx, subject, id, data)
@@ -49,21 +50,9 @@ func (r *Recorder) writeOne(record Record) error {
 		r.mu.Lock()
 		r.stats.Retries++
 		r.mu.Unlock()
-		if !pause(r.ctx, wait) {
+		if !pause.For(r.ctx.Done(), delay) {
 			return err
 		}
-		wait = min(2*wait, 16*r.opts.RetryWait)
-	}
-}
-
-// pause waits; it is false when the context has ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
+		delay = min(2*delay, 16*r.opts.RetryWait)
 	}
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/statuswire/statuswire/internal/pause"
 )
 
 // Names of what the engine makes in account STATUS.
@@ -149,11 +151,7 @@ func retry(ctx context.Context, do func(context.Context) error) error {
 		if err == nil || !passing(err) {
 			return err
 		}
-		pause := time.NewTimer(streamRetryWait)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
+		if !pause.For(ctx.Done(), streamRetryWait) {
 			return errors.Join(err, ctx.Err())
 		}
 	}

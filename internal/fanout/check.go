@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/statuswire/statuswire/internal/pause"
 )
 
 // RePublish is at-most-once, and a publish that is answered as a duplicate is
@@ -210,7 +212,7 @@ func (f *Fanout) check() {
 		if err := f.checkTopic(t); err != nil && f.ctx.Err() == nil {
 			f.opts.Logger.Warn("cannot check a topic", "subject", t.key.subject, "error", err)
 			f.checks.soon(t)
-			pause(f.ctx, 10*f.opts.RetryWait)
+			pause.For(f.ctx.Done(), 10*f.opts.RetryWait)
 		}
 	}
 }

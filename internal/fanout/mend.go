@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/statuswire/statuswire/internal/pause"
 )
 
 // waiter is what waits while a topic is mended: a message, a gap, or somebody who
@@ -170,7 +172,7 @@ func (t *topic) fill(g *gap) error {
 		if failures++; failures >= f.opts.RepairAttempts || f.ctx.Err() != nil {
 			return err
 		}
-		pause(f.ctx, time.Duration(failures)*f.opts.RetryWait)
+		pause.For(f.ctx.Done(), time.Duration(failures)*f.opts.RetryWait)
 	}
 }
 
@@ -189,16 +191,6 @@ func (t *topic) deliverMissing(piece Piece, end uint64) {
 			t.send(m)
 			t.fanout.mended.Add(1)
 		}
-	}
-}
-
-// pause waits, or returns early when ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }
 

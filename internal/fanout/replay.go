@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/statuswire/statuswire/internal/pause"
 )
 
 // fewHeld is how many held messages may be handed over while the topic waits.
@@ -40,7 +42,7 @@ func (c *catchUp) run() {
 			c.give(gone.Error())
 			return
 		case failures < f.opts.RepairAttempts:
-			pause(c.ctx, time.Duration(failures)*f.opts.RetryWait)
+			pause.For(c.ctx.Done(), time.Duration(failures)*f.opts.RetryWait)
 		case errors.Is(err, ErrAheadOfStream): // and no replica that lags behind
 			c.restart()
 			failures = 0

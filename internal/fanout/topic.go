@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/statuswire/statuswire/internal/pause"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -137,7 +138,7 @@ func (f *Fanout) open(t *topic) {
 			t.openErr = fmt.Errorf("read the positions of %q: %w", t.key.subject, err)
 			return
 		}
-		pause(ctx, time.Duration(failures)*f.opts.RetryWait)
+		pause.For(ctx.Done(), time.Duration(failures)*f.opts.RetryWait)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/statuswire/statuswire/internal/pause"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -140,7 +141,7 @@ func (k *Keeper) run() {
 		case <-timer.C:
 			timer.Reset(max(k.opts.WriteEvery, write(k.store.due())))
 		case <-k.store.begins:
-			if !k.pause(beginWait) || !k.pause(write(k.store.begunKeys())) {
+			if !pause.For(k.halt, beginWait) || !pause.For(k.halt, write(k.store.begunKeys())) {
 				return
 			}
 		case <-k.halt:
@@ -151,18 +152,6 @@ func (k *Keeper) run() {
 
 // beginWait is how long the first mark of a subject waits for others.
 const beginWait = 100 * time.Millisecond
-
-// pause is false when Stop ends it.
-func (k *Keeper) pause(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-k.halt:
-		return false
-	}
-}
 
 const (
 	// maxMessageBytes is how large a message of the stream gets, and a record.
