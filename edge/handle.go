@@ -91,8 +91,8 @@ func (s *Service) serve(ctx context.Context, j job) {
 		s.refuse(j, refusal)
 		return
 	}
+	j.stats.done(time.Since(j.arrived), nil) // who has the answer finds it counted
 	s.send(j, &nats.Msg{Subject: j.reply, Data: data})
-	j.stats.done(time.Since(j.arrived), nil)
 }
 
 func answer(ctx context.Context, j job) ([]byte, error) {
@@ -119,6 +119,7 @@ func answer(ctx context.Context, j job) ([]byte, error) {
 
 // refuse answers with a micro service's error headers and the wire error.
 func (s *Service) refuse(j job, e *status.Error) {
+	j.stats.done(time.Since(j.arrived), e)
 	s.send(j, &nats.Msg{
 		Subject: j.reply,
 		Header: nats.Header{
@@ -127,7 +128,6 @@ func (s *Service) refuse(j job, e *status.Error) {
 		},
 		Data: e.Response(),
 	})
-	j.stats.done(time.Since(j.arrived), e)
 }
 
 func (s *Service) send(j job, m *nats.Msg) {

@@ -63,8 +63,8 @@ func (s *Service) replay(j job, r request, body []byte) {
 		s.refuse(j, refusal)
 		return
 	}
-	a.end()
 	j.stats.done(time.Since(j.arrived), nil)
+	a.end()
 }
 
 // answering is the answer to one request for the history.
