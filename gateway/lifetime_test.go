@@ -187,9 +187,10 @@ func TestASlowReaderThatCatchesUpMissesNothing(t *testing.T) {
 }
 
 func TestASlowReaderIsSparedWhatIsLow(t *testing.T) {
-	r := newRig(t, gateway.Options{MaxQueueBytes: 8 << 20})
+	r := newRig(t, gateway.Options{MaxQueueBytes: 24 << 20})
 	r.members.set("c1", "alice", true)
 	slow := r.login("alice")
+	must(t, slow.conn.(*net.TCPConn).SetReadBuffer(64<<10)) // the kernel is to hold little
 	slow.sub("status.c1.*", "1")
 	text := strings.Repeat("x", 32<<10)
 	publish := func(category string, low bool, i int) {
@@ -202,7 +203,9 @@ func TestASlowReaderIsSparedWhatIsLow(t *testing.T) {
 		must(t, err)
 	}
 	sent := 0
-	for ; r.gateway.Stats().Sheltered <= 4<<20; sent++ { // until the queue is half full
+	// Until the queue is more than half full, by more than the kernel takes of it
+	// when the writer has not come to run yet.
+	for ; r.gateway.Stats().Sheltered <= 17<<20; sent++ {
 		publish("engine", false, sent)
 	}
 	for i := range 50 {
