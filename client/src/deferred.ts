@@ -3,12 +3,12 @@
 export interface Deferred<T> {
   readonly promise: Promise<T>;
   resolve(value: T): void;
-  reject(error: Error): void;
+  reject(reason: unknown): void;
 }
 
 export function deferred<T>(): Deferred<T> {
   let resolve!: (value: T) => void;
-  let reject!: (error: Error) => void;
+  let reject!: (reason: unknown) => void;
   const promise = new Promise<T>((yes, no) => {
     resolve = yes;
     reject = no;
@@ -30,7 +30,7 @@ export async function pause(millis: number, ended: Promise<unknown>): Promise<vo
 /** The promise's outcome, or a rejection with the signal's reason when that comes first. */
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   const aborted = deferred<never>();
-  const abort = (): void => aborted.reject(signal?.reason as Error);
+  const abort = (): void => aborted.reject(signal?.reason);
   signal?.addEventListener("abort", abort, { once: true });
   try {
     return await Promise.race([promise, aborted.promise]);

@@ -184,7 +184,7 @@ export class Link {
 
   async #askToken(): Promise<string | undefined> {
     const { token } = this.#settings;
-    return token === undefined ? undefined : askToken(token);
+    return token === undefined ? undefined : askToken(token, this.closed);
   }
 
   async #dial(url: string, token: string | undefined): Promise<Open> {
@@ -297,12 +297,13 @@ export class Link {
   }
 }
 
-/** Asks the application for a token; every failure is an AuthenticationError that may pass. */
-export async function askToken(ask: () => string | Promise<string>): Promise<string> {
+/** Asks the application for a token; every failure is an AuthenticationError that may pass, and so is `closed`. */
+export async function askToken(ask: () => string | Promise<string>, closed: Promise<unknown>): Promise<string> {
   let token: unknown;
   try {
     const late = (): Error => new Error(`none came within ${tokenTimeoutMillis} ms`);
-    token = await within(Promise.resolve().then(ask), tokenTimeoutMillis, late);
+    const ended = closed.then(() => Promise.reject(new ClosedError("the client was closed")));
+    token = await within(Promise.race([Promise.resolve().then(ask), ended]), tokenTimeoutMillis, late);
   } catch (cause) {
     throw new AuthenticationError("token_unavailable", `there is no token: ${messageOf(cause)}`, { cause, retryable: true });
   }

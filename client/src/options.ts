@@ -95,11 +95,11 @@ function urlOf(server: string): string {
 }
 
 /** 11.5 days. A timer that is given more than 24.8 of them goes off at once. */
-const longestMillis = 1e9;
+const longestSettingMillis = 1e9;
 
 function positive(name: string, value: number | undefined, standard: number): number {
   if (value === undefined) return standard;
-  if (!(value > 0 && value <= longestMillis)) bad(`${name} is ${value}: give a number of milliseconds greater than 0, at most ${longestMillis}`);
+  if (!(value > 0 && value <= longestSettingMillis)) bad(`${name} is ${value}: give a number of milliseconds greater than 0, at most ${longestSettingMillis}`);
   return value;
 }
 

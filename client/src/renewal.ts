@@ -30,14 +30,16 @@ export class Renewal implements Attached {
   readonly #settings: Settings;
   readonly #requests: Requests;
   readonly #events: Listeners<ClientEvent>;
+  readonly #closed: Promise<unknown>;
   #nats: NatsConnection | undefined;
   #token = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(settings: Settings, requests: Requests, events: Listeners<ClientEvent>) {
+  constructor(settings: Settings, requests: Requests, events: Listeners<ClientEvent>, closed: Promise<unknown>) {
     this.#settings = settings;
     this.#requests = requests;
     this.#events = events;
+    this.#closed = closed;
   }
 
   connected(nats: NatsConnection, token: string | undefined): void {
@@ -88,7 +90,7 @@ export class Renewal implements Attached {
     const { token } = this.#settings;
     if (nats === undefined || token === undefined) return;
     try {
-      const fresh = await askToken(token);
+      const fresh = await askToken(token, this.#closed);
       if (nats !== this.#nats) return;
       if (fresh === this.#token) {
         this.#retry(ends);

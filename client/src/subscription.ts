@@ -313,7 +313,7 @@ export class StatusSubscription implements Subscription, Participant, Listener {
     this.#context.participants.delete(this);
     this.#queue.end(error);
     const reason: unknown = signal?.aborted === true ? signal.reason : error;
-    this.#started.reject(reason instanceof Error ? reason : new ClosedError("the subscription was ended before it had begun"));
+    this.#started.reject(reason ?? new ClosedError("the subscription was ended before it had begun"));
     this.#closed.resolve(error);
     callSafely(() => onEnd?.(error));
   }

@@ -17,7 +17,7 @@ export function expiryOf(token: string): number | undefined {
 }
 
 /** setTimeout takes no more: 24.8 days. */
-const longestMillis = 2 ** 31 - 1;
+const longestTimerMillis = 2 ** 31 - 1;
 const leastMillis = 1_000;
 
 /**
@@ -27,7 +27,7 @@ const leastMillis = 1_000;
  * hardly any time left are not asked for without end. `random` is 0 to 1.
  */
 export function renewInMillis(leftMillis: number, random: number): number {
-  return Math.max(leastMillis, Math.min(longestMillis, leftMillis * (2 / 3 + random / 6)));
+  return Math.max(leastMillis, Math.min(longestTimerMillis, leftMillis * (2 / 3 + random / 6)));
 }
 
 /** How long to wait after a renewal that failed: less and less is left to try. */

@@ -217,7 +217,7 @@ export class PresenceWatch implements Presence, Participant, Listener {
     this.#context.participants.delete(this);
     this.#context.feeds.leave(this.#subject, this);
     const reason: unknown = signal?.aborted === true ? signal.reason : error;
-    this.#started.reject(reason instanceof Error ? reason : new ClosedError("it was ended before there was a list"));
+    this.#started.reject(reason ?? new ClosedError("it was ended before there was a list"));
     this.#changed.resolve();
     this.#closed.resolve(error);
     callSafely(() => onEnd?.(error));

@@ -169,7 +169,8 @@ describe("following a conversation", () => {
 
   test("a signal ends a subscription, and one that has not begun", async (t) => {
     const c = await newConversation();
-    const client = await server.connect(t, { token: alice.token });
+    const proxy = await Proxy.start(t, server.port);
+    const client = await server.connect(t, { servers: proxy.ws, token: alice.token });
     const controller = new AbortController();
     const subscription = await client.conversation(c).subscribe([], { signal: controller.signal });
     const { end } = collect(subscription);
@@ -177,6 +178,15 @@ describe("following a conversation", () => {
     assert.equal(await end, undefined);
     const late = client.conversation(c).subscribe([], { signal: AbortSignal.abort(new Error("changed my mind")) });
     await assert.rejects(late, /changed my mind/);
+    proxy.refuse(true);
+    proxy.cut();
+    await until(() => client.state === "reconnecting", "the connection to be lost");
+    for (const begin of ["subscribe", "presence"]) {
+      const leaving = new AbortController();
+      const waiting = client.conversation(c)[begin]({ signal: leaving.signal });
+      leaving.abort("any value is a reason");
+      await assert.rejects(waiting, (reason) => reason === "any value is a reason");
+    }
   });
 
   test("leaving an iterator ends it at once, begun or not, also while a next one is waited for", { timeout: 10_000 }, async (t) => {
@@ -246,6 +256,21 @@ describe("following a conversation", () => {
     assert.ok(timers() <= others, `${timers() - others} timers are left`);
     assert.equal(await alive, false);
     await page;
+  });
+
+  test("also while a token is asked for that never comes", { timeout: 20_000 }, async (t) => {
+    const others = running();
+    const leaving = new AbortController();
+    let asked = false;
+    const token = () => {
+      asked = true;
+      return new Promise(() => {});
+    };
+    const connecting = server.connect(t, { token, signal: leaving.signal });
+    await until(() => asked, "a token to be asked for");
+    leaving.abort(new Error("enough"));
+    await assert.rejects(connecting, /enough/);
+    await until(() => running() <= others, () => `nothing of it to run; there is ${process.getActiveResourcesInfo()}`);
   });
 
   test("a client and a subscription can be disposed of", async (t) => {
