@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { backoffMillis } from "../src/backoff.ts";
 import { readJoined } from "../src/join.ts";
 import { type ConnectOptions, settingsOf } from "../src/options.ts";
@@ -98,4 +100,20 @@ test("a queue hands over what is in it, then its end", async () => {
   const waiting = quiet.take();
   quiet.end();
   assert.equal(await waiting, undefined);
+});
+
+test("a queue that never runs empty holds nothing that was taken", async () => {
+  setFlagsFromString("--expose-gc");
+  const collectGarbage = runInNewContext("gc") as () => void;
+  const queue = new Queue<object>();
+  queue.push({});
+  const taken: WeakRef<object>[] = [];
+  for (let i = 0; i < 1_000; i++) {
+    queue.push({});
+    taken.push(new WeakRef((await queue.take()) as object));
+  }
+  await new Promise((resolve) => setImmediate(resolve)); // what a WeakRef has shown lives that long
+  collectGarbage();
+  assert.equal(queue.isEmpty, false);
+  assert.ok(taken.filter((ref) => ref.deref() !== undefined).length < 10);
 });
