@@ -182,7 +182,8 @@ export class PresenceWatch implements Presence, Participant, Listener {
       this.#started.resolve();
       this.#tell();
     } catch (error) {
-      if (nats === link.nats) this.#retry(error as StatuswireError, () => void this.#ask());
+      // Refused meanwhile, it is asked for when it is subscribed to again.
+      if (nats === link.nats && this.#isReady) this.#retry(error as StatuswireError, () => void this.#ask());
     }
   }
 
