@@ -139,7 +139,7 @@ export async function connect(options: ConnectOptions): Promise<Client> {
   const requests = new Requests(pacer, settings.timeoutMillis);
   const participants = new Set<Participant>();
   link.attach(crowd(feeds, participants));
-  link.attach(new Renewal(settings, requests, events, link.closed));
+  link.attach(new Renewal(settings, requests, events, link.ending));
   const abort = (): void => link.close();
   signal?.addEventListener("abort", abort, { once: true });
   link.start();

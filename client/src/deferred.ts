@@ -17,13 +17,11 @@ export function deferred<T>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
-/** Resolves after this time, or as soon as the promise does. */
-export async function pause(millis: number, ended: Promise<unknown>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const over = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, millis);
-  });
-  await Promise.race([over, ended]);
+/** Resolves after this time, or as soon as the signal goes off. */
+export async function pause(millis: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = deferred<void>();
+  const timer = setTimeout(resolve, millis);
+  await unlessAborted(promise, signal).catch(() => {});
   clearTimeout(timer);
 }
 
@@ -31,6 +29,7 @@ export async function pause(millis: number, ended: Promise<unknown>): Promise<vo
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   const aborted = deferred<never>();
   const abort = (): void => aborted.reject(signal?.reason);
+  if (signal?.aborted === true) abort();
   signal?.addEventListener("abort", abort, { once: true });
   try {
     return await Promise.race([promise, aborted.promise]);

@@ -2,6 +2,7 @@
 // as the server counts them, and as its refusals name the subject alone.
 
 import type { Msg, NatsConnection, Subscription } from "@nats-io/nats-core";
+import { deferred } from "./deferred.ts";
 import type { StatuswireError } from "./errors.ts";
 import type { Pacer } from "./pacer.ts";
 import { permissionError } from "./refusal.ts";
@@ -25,6 +26,7 @@ export class Feeds {
   readonly #feeds = new Map<string, Feed>();
   #nats: NatsConnection | undefined;
   #working = false;
+  #endFlush = (): void => {};
 
   constructor(pacer: Pacer) {
     this.#pacer = pacer;
@@ -62,6 +64,7 @@ export class Feeds {
 
   disconnected(): void {
     this.#nats = undefined;
+    this.#endFlush(); // of a connection that has ended it never comes back
     for (const feed of this.#feeds.values()) {
       feed.sub = undefined;
       feed.ready = false;
@@ -82,13 +85,19 @@ export class Feeds {
           if (nats === this.#nats) return;
           continue;
         }
-        // A flush of a connection that has ended never comes back.
-        await Promise.race([nats.flush().catch(() => {}), nats.closed()]);
+        await this.#flush(nats);
         if (nats === this.#nats) this.#tellReady(sent);
       }
     } finally {
       this.#working = false;
     }
+  }
+
+  async #flush(nats: NatsConnection): Promise<void> {
+    const { promise, resolve } = deferred<void>();
+    this.#endFlush = () => resolve();
+    nats.flush().then(resolve, resolve);
+    await promise;
   }
 
   async #send(nats: NatsConnection): Promise<Map<string, Feed>> {

@@ -63,7 +63,7 @@ async function readPage(context: Context, query: PageQuery, signal: AbortSignal 
       signal?.throwIfAborted();
       const again = error instanceof StatuswireError && againOf(error) !== "never";
       if (!again || attempt + 1 >= attempts) throw error;
-      await pause(retryMillis(attempt, error.retryAfterMillis), context.link.closed);
+      await pause(retryMillis(attempt, error.retryAfterMillis), context.link.ending);
     }
   }
 }

@@ -57,12 +57,14 @@ export class Link {
   readonly #attached: Attached[] = [];
   readonly #opened = deferred<void>();
   readonly #closed = deferred<StatuswireError | undefined>();
+  readonly #ending = new AbortController();
   readonly #waiting: Deferred<NatsConnection>[] = [];
   #state: ClientState = "connecting";
   #open: Open | undefined;
   #dialing: Socket | undefined;
   #probing: { readonly open: Open; readonly alive: Promise<boolean> } | undefined;
   #pinger: ReturnType<typeof setTimeout> | undefined;
+  #endPing = (): void => {};
   #hurry = (): void => {};
   #endWait = (): void => {};
   #endWake = (): void => {};
@@ -88,6 +90,11 @@ export class Link {
 
   get closed(): Promise<StatuswireError | undefined> {
     return this.#closed.promise;
+  }
+
+  /** Goes off at the end: who waits often waits by this, as each wait by a promise stays with it. */
+  get ending(): AbortSignal {
+    return this.#ending.signal;
   }
 
   /** Waits for the next connection. */
@@ -141,6 +148,7 @@ export class Link {
     for (const waiting of this.#waiting.splice(0)) waiting.reject(error ?? new ClosedError("the client was closed"));
     this.#opened.reject(error ?? new ClosedError("the client was closed before it had connected"));
     this.#events.tell({ type: "closed", error });
+    this.#ending.abort(new ClosedError("the client was closed"));
     this.#closed.resolve(error);
   }
 
@@ -158,6 +166,7 @@ export class Link {
         refusals = 0;
         this.#up(open, token);
         failure = await open.ended;
+        this.#endPing(); // a flush of a connection that has ended never comes back
         this.#down(failure);
         if (performance.now() - began >= steadyMillis) attempt = 0;
       } catch (error) {
@@ -184,7 +193,7 @@ export class Link {
 
   async #askToken(): Promise<string | undefined> {
     const { token } = this.#settings;
-    return token === undefined ? undefined : askToken(token, this.closed);
+    return token === undefined ? undefined : askToken(token, this.ending);
   }
 
   async #dial(url: string, token: string | undefined): Promise<Open> {
@@ -286,10 +295,11 @@ export class Link {
   }
 
   async #ping(open: Open, timeoutMillis: number): Promise<boolean> {
+    const { promise, resolve, reject } = deferred<boolean>();
+    this.#endPing = () => resolve(false);
+    open.nats.flush().then(() => resolve(true), reject);
     try {
-      // A flush of a connection that has ended never comes back.
-      const answered = open.nats.flush().then(() => true);
-      return await within(Promise.race([answered, open.ended.then(() => false)]), timeoutMillis, () => new Error("late"));
+      return await within(promise, timeoutMillis, () => new Error("late"));
     } catch {
       open.socket.abandon("no answer to a ping");
       return false;
@@ -297,13 +307,12 @@ export class Link {
   }
 }
 
-/** Asks the application for a token; every failure is an AuthenticationError that may pass, and so is `closed`. */
-export async function askToken(ask: () => string | Promise<string>, closed: Promise<unknown>): Promise<string> {
+/** Asks the application for a token; every failure is an AuthenticationError that may pass, and so is `ending`. */
+export async function askToken(ask: () => string | Promise<string>, ending: AbortSignal): Promise<string> {
   let token: unknown;
   try {
     const late = (): Error => new Error(`none came within ${tokenTimeoutMillis} ms`);
-    const ended = closed.then(() => Promise.reject(new ClosedError("the client was closed")));
-    token = await within(Promise.race([Promise.resolve().then(ask), ended]), tokenTimeoutMillis, late);
+    token = await within(unlessAborted(Promise.resolve().then(ask), ending), tokenTimeoutMillis, late);
   } catch (cause) {
     throw new AuthenticationError("token_unavailable", `there is no token: ${messageOf(cause)}`, { cause, retryable: true });
   }

@@ -30,16 +30,16 @@ export class Renewal implements Attached {
   readonly #settings: Settings;
   readonly #requests: Requests;
   readonly #events: Listeners<ClientEvent>;
-  readonly #closed: Promise<unknown>;
+  readonly #ending: AbortSignal;
   #nats: NatsConnection | undefined;
   #token = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(settings: Settings, requests: Requests, events: Listeners<ClientEvent>, closed: Promise<unknown>) {
+  constructor(settings: Settings, requests: Requests, events: Listeners<ClientEvent>, ending: AbortSignal) {
     this.#settings = settings;
     this.#requests = requests;
     this.#events = events;
-    this.#closed = closed;
+    this.#ending = ending;
   }
 
   connected(nats: NatsConnection, token: string | undefined): void {
@@ -90,7 +90,7 @@ export class Renewal implements Attached {
     const { token } = this.#settings;
     if (nats === undefined || token === undefined) return;
     try {
-      const fresh = await askToken(token, this.#closed);
+      const fresh = await askToken(token, this.#ending);
       if (nats !== this.#nats) return;
       if (fresh === this.#token) {
         this.#retry(ends);

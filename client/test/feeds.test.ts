@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
-import { deferred } from "../src/deferred.ts";
 import { Feeds, type Listener } from "../src/feeds.ts";
 import { Pacer } from "../src/pacer.ts";
 
@@ -12,7 +11,6 @@ class Wire {
   readonly sent: string[] = [];
   readonly callbacks = new Map<string, Callback>();
   readonly #flushes: (() => void)[] = [];
-  readonly #closed = deferred<void>();
 
   subscribe(subject: string, { callback }: { callback: Callback }): { unsubscribe(): void } {
     this.sent.push(`SUB ${subject}`);
@@ -29,17 +27,8 @@ class Wire {
     for (const resolve of this.#flushes.splice(0)) resolve();
   }
 
-  closed(): Promise<void> {
-    return this.#closed.promise;
-  }
-
   isClosed(): boolean {
     return false;
-  }
-
-  /** As a connection that is lost: its flushes are never answered. */
-  end(): void {
-    this.#closed.resolve();
   }
 
   get nats(): NatsConnection {
@@ -144,7 +133,6 @@ test("all are sent again on the next connection, also when the last one ended be
   await settle();
   const late = wire.callbacks.get("a");
   feeds.disconnected();
-  wire.end();
   const next = new Wire();
   feeds.connected(next.nats);
   await settle();

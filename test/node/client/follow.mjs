@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { Proxy } from "./proxy.mjs";
 import { collect, Events, Server, until } from "./statuswire.mjs";
 
@@ -271,6 +273,22 @@ describe("following a conversation", () => {
     leaving.abort(new Error("enough"));
     await assert.rejects(connecting, /enough/);
     await until(() => running() <= others, () => `nothing of it to run; there is ${process.getActiveResourcesInfo()}`);
+  });
+
+  test("a connection that lasts does not keep its pings", { timeout: 30_000 }, async (t) => {
+    setFlagsFromString("--expose-gc");
+    const collectGarbage = runInNewContext("gc");
+    const quick = await Server.start(t, "limits { operations: 100000 }\n");
+    const { token } = await quick.newUser();
+    const client = await quick.connect(t, { token });
+    const heapAfter = async (pings) => {
+      for (let i = 0; i < pings; i++) await client.probe();
+      collectGarbage();
+      return process.memoryUsage().heapUsed;
+    };
+    const before = await heapAfter(1_000);
+    const grown = (await heapAfter(3_000)) - before;
+    assert.ok(grown < 3_000 * 300, `${grown} bytes for 3000 pings`);
   });
 
   test("a client and a subscription can be disposed of", async (t) => {
