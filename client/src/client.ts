@@ -105,7 +105,7 @@ export class Conversation {
   }
 
   /** What was published, in order; read page by page as it is taken. */
-  history(options: HistoryOptions = {}): AsyncGenerator<Status, void, void> {
+  history(options: HistoryOptions = {}): AsyncIterableIterator<Status, void, void> {
     return readHistory(this.#context, this.id, options);
   }
 

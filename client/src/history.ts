@@ -4,6 +4,7 @@ import { againOf, connection, type Context, retryMillis } from "./context.ts";
 import { pause, unlessAborted } from "./deferred.ts";
 import { StatuswireError } from "./errors.ts";
 import { callSafely, type Truncation } from "./events.ts";
+import { leavable } from "./iterator.ts";
 import type { Place } from "./recovery.ts";
 import type { Page, PageQuery } from "./request.ts";
 import { checkCategories, type Priority, type Status } from "./status.ts";
@@ -32,14 +33,23 @@ const pageSize = 1_000;
 /** How often in a row a page is asked for before the error is the application's. */
 const attempts = 6;
 
-/** Statuses in the order of the stream. A lost connection is waited for. */
-export async function* readHistory(context: Context, conversation: string, options: HistoryOptions): AsyncGenerator<Status, void, void> {
+/** Statuses in the order of the stream, until the consumer leaves. A lost connection is waited for. */
+export function readHistory(context: Context, conversation: string, options: HistoryOptions): AsyncIterableIterator<Status, void, void> {
+  const leaving = new AbortController();
+  return leavable(readPages(context, conversation, options, leaving.signal), () => leaving.abort());
+}
+
+async function* readPages(context: Context, conversation: string, options: HistoryOptions, gone: AbortSignal): AsyncGenerator<Status, void, void> {
   const { categories, after = 0, since, minPriority, limit = Infinity, onTruncated, signal } = options;
   checkCategories(categories ?? []);
   let place: Place = typeof after === "number" ? { after, seen: {} } : after;
   for (let left = limit; left > 0; ) {
     const query: PageQuery = { conversation, categories, place, since, minPriority, limit: Math.min(pageSize, left) };
-    const page = await unlessAborted(readPage(context, query, signal), signal);
+    const reading = unlessAborted(readPage(context, query, signal, gone), signal);
+    const page = await unlessAborted(reading, gone).catch((error: unknown) => {
+      if (!gone.aborted) throw error;
+    });
+    if (page === undefined) return;
     const report = (firstSequence: number | undefined): void => {
       if (firstSequence !== undefined) callSafely(() => onTruncated?.({ conversation, firstSequence, reason: "retention" }));
     };
@@ -55,12 +65,13 @@ export async function* readHistory(context: Context, conversation: string, optio
   }
 }
 
-async function readPage(context: Context, query: PageQuery, signal: AbortSignal | undefined): Promise<Page> {
+async function readPage(context: Context, query: PageQuery, signal: AbortSignal | undefined, gone: AbortSignal): Promise<Page> {
   for (let attempt = 0; ; attempt++) {
     try {
       return await context.requests.page(await connection(context, signal), query);
     } catch (error) {
       signal?.throwIfAborted();
+      gone.throwIfAborted();
       const again = error instanceof StatuswireError && againOf(error) !== "never";
       if (!again || attempt + 1 >= attempts) throw error;
       await pause(retryMillis(attempt, error.retryAfterMillis), context.link.ending);

@@ -222,6 +222,18 @@ describe("following a conversation", () => {
     assert.ok(performance.now() - began < 1_000);
   });
 
+  test("a history that is left ends at once, also while a page is on its way", { timeout: 10_000 }, async (t) => {
+    const proxy = await Proxy.start(t, server.port);
+    const client = await server.connect(t, { servers: proxy.ws, token: alice.token });
+    proxy.silence();
+    const history = client.conversation(await newConversation()).history();
+    const waiting = history.next();
+    const began = performance.now();
+    await history.return();
+    assert.deepEqual([(await waiting).done, (await history.next()).done], [true, true]);
+    assert.ok(performance.now() - began < 1_000);
+  });
+
   test("closing the client ends all that lives on it, without an error, and leaves nothing running", async (t) => {
     const c = await newConversation();
     const others = running();
