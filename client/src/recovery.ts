@@ -345,7 +345,10 @@ export class Recovery<T> {
     this.#take(event.epoch);
     if (this.#snapshot) {
       if (event.truncated) this.#do({ type: "truncated", firstSequence: event.upTo + 1, reason: "snapshot" });
-      for (const item of event.statuses) if (this.#wants(item)) this.#deliver(item, "snapshot");
+      for (const item of event.statuses.filter((status) => this.#wants(status))) {
+        this.#move(item.sequence - 1, {}); // who goes on from here wants nothing that is older
+        this.#deliver(item, "snapshot");
+      }
     }
     this.#move(event.upTo, {});
     this.#begun();

@@ -52,7 +52,7 @@ test("it begins with SUB, then a join, and delivers what is newer than its answe
   assert.deepEqual(told(machine.handle(live("a", 6, 5))), []);
   assert.deepEqual(
     told(machine.handle({ type: "joined", id: 1, upTo: 5, statuses: [item("b", 2), item("a", 5)], truncated: false })),
-    ["b2 snapshot", "a5 snapshot", "known 5", "started", "a6 live"],
+    ["known 1", "b2 snapshot", "known 4", "a5 snapshot", "known 5", "started", "a6 live"],
   );
 });
 

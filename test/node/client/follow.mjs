@@ -125,6 +125,26 @@ describe("following a conversation", () => {
     assert.deepEqual(statuses.map(({ replayed }) => replayed), [true, true, true, false]);
   });
 
+  test("a place that was kept in the middle of a snapshot leaves out what is older than that", async (t) => {
+    const c = await newConversation();
+    for (const [category, text] of [["engine", "old"], ["tool", "older than the last"], ["engine", "last"], ["tool", "last"]]) await publish(c, category, text);
+    const client = await server.connect(t, { token: alice.token });
+    const snapshot = await client.conversation(c).subscribe({ snapshot: true });
+    const places = [snapshot.place];
+    for await (const status of snapshot) {
+      places.push(snapshot.place);
+      if (status.category === "tool") break;
+    }
+    const rest = [];
+    for (const from of places) {
+      const { statuses } = collect(await client.conversation(c).subscribe({ from }));
+      const last = await publish(c, "info", "now");
+      await until(() => statuses.at(-1)?.sequence === last, "what is new");
+      rest.push(statuses.filter(({ category }) => category !== "info").map(({ category, text }) => `${category} ${text}`));
+    }
+    assert.deepEqual(rest, [["engine last", "tool last"], ["tool last"], []]);
+  });
+
   test("from a place with more behind it than may wait, a subscription begins and has all", { timeout: 20_000 }, async (t) => {
     const c = await newConversation();
     const all = Array.from({ length: 250 }, (_, i) => `${i}`);
