@@ -145,6 +145,7 @@ export async function connect(options: ConnectOptions): Promise<Client> {
   link.start();
   try {
     await link.opened;
+    signal?.throwIfAborted(); // by who was told of it
   } catch (error) {
     signal?.throwIfAborted();
     throw error;

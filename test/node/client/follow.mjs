@@ -211,6 +211,12 @@ describe("following a conversation", () => {
     }
   });
 
+  test("a signal that goes off as soon as there is a connection ends it as one before does", async (t) => {
+    const leaving = new AbortController();
+    const onEvent = ({ type }) => type === "connected" && leaving.abort(new Error("too late"));
+    await assert.rejects(server.connect(t, { token: alice.token, signal: leaving.signal, onEvent }), /too late/);
+  });
+
   test("leaving an iterator ends it at once, begun or not, also while a next one is waited for", { timeout: 10_000 }, async (t) => {
     const c = await newConversation();
     const client = await server.connect(t, { token: alice.token });
