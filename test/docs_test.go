@@ -42,6 +42,43 @@ func TestPagesDoWhatTheySay(t *testing.T) {
 	}
 }
 
+// The page that follows with nats-core alone goes on when the server's data was reset.
+func TestTheFollowPageGoesOnOverAReset(t *testing.T) {
+	const page = "../docs/connect.md"
+	dir := t.TempDir()
+	s := startStatuswireIn(t, dir)
+	s.run(t, "conversation", "create", "c1", "--owner", "alice")
+	network := s.network(t)
+	run := newPageRun(t, s)
+	run.addresses = strings.NewReplacer("127.0.0.1:8080", network.address(), `"demo"`, `"c1"`)
+	for _, snippet := range readSnippets(t, page) {
+		if strings.HasSuffix(snippet.mark, "follow.mjs") || strings.Contains(snippet.mark+snippet.text, "main.mjs") {
+			run.do(t, page, snippet)
+		}
+	}
+	prints := func(what string) {
+		t.Helper()
+		if err := run.backgroundPrints([]string{what}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newPublisher(t, s).publish("engine", numbered("old", 5)...)
+	prints("engine old 5")
+
+	network.setTarget("")
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	forget(t, dir, "STATUS")
+	s = startStatuswireIn(t, dir)
+	p := newPublisher(t, s)
+	p.publish("engine", "new 1")
+	network.setTarget(s.address())
+	prints("engine new 1")
+	p.publish("engine", "new 2")
+	prints("engine new 2")
+}
+
 // pageRun is one page on its way.
 type pageRun struct {
 	dir        string
