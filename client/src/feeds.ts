@@ -26,6 +26,7 @@ export class Feeds {
   readonly #feeds = new Map<string, Feed>();
   #nats: NatsConnection | undefined;
   #working = false;
+  #again = false; // somebody has come, or another connection, while it works
   #endFlush = (): void => {};
 
   constructor(pacer: Pacer) {
@@ -73,18 +74,17 @@ export class Feeds {
 
   /** Sends the SUBs that are missing, waits until they have taken effect, until there are no more. */
   async #work(): Promise<void> {
+    this.#again = true;
     if (this.#working) return;
     this.#working = true;
     try {
-      for (;;) {
+      while (this.#again) {
         await Promise.resolve(); // those of one script go out together
+        this.#again = false;
         const nats = this.#nats;
         if (nats === undefined) return;
         const sent = await this.#send(nats);
-        if (sent.size === 0) {
-          if (nats === this.#nats) return;
-          continue;
-        }
+        if (sent.size === 0) continue;
         await this.#flush(nats);
         if (nats === this.#nats) this.#tellReady(sent);
       }

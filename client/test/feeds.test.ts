@@ -144,6 +144,16 @@ test("all are sent again on the next connection, also when the last one ended be
   assert.deepEqual(ear.heard, ["ready a"]);
 });
 
+test("who listens at any moment after the connection has come is not overlooked", async () => {
+  for (let ticks = 0; ticks < 12; ticks++) {
+    const { feeds, wire } = connected();
+    for (let i = 0; i < ticks; i++) await Promise.resolve();
+    feeds.listen("a", new Ear());
+    await settle();
+    assert.deepEqual(wire.sent, ["SUB a", "PING"], `after ${ticks} microtasks`);
+  }
+});
+
 test("who leaves before anything is sent costs nothing", async () => {
   const { feeds, wire } = connected();
   const ear = new Ear();

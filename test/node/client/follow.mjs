@@ -211,6 +211,16 @@ describe("following a conversation", () => {
     }
   });
 
+  test("who subscribes as soon as the connection is back is not overlooked", { timeout: 10_000 }, async (t) => {
+    const c = await newConversation();
+    const proxy = await Proxy.start(t, server.port);
+    const client = await server.connect(t, { servers: proxy.ws, token: alice.token });
+    const back = new Promise((resolve) => client.on(({ type }) => type === "connected" && resolve()));
+    proxy.cut();
+    await back;
+    assert.equal((await client.conversation(c).subscribe()).state, "live");
+  });
+
   test("a signal that goes off as soon as there is a connection ends it as one before does", async (t) => {
     const leaving = new AbortController();
     const onEvent = ({ type }) => type === "connected" && leaving.abort(new Error("too late"));
