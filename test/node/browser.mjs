@@ -48,11 +48,11 @@ export class Heard {
 
   async until(holds, what) {
     if (holds(this.list)) return;
+    const cause = new Error("here"); // its stack says who waited
     await new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`waited ${patienceMillis} ms for ${what}; there are ${JSON.stringify(this.list.map(String))}`)),
-        patienceMillis,
-      );
+      const timer = setTimeout(() => {
+        reject(new Error(`waited ${patienceMillis} ms for ${what}; there are ${JSON.stringify(this.list.map(String))}`, { cause }));
+      }, patienceMillis);
       this.#waiting.push(() => {
         if (!holds(this.list)) return false;
         clearTimeout(timer);

@@ -3,7 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { Heard, listen, open } from "./browser.mjs";
 import { clients } from "./clients.mjs";
 import { expectAudit } from "./ledger.mjs";
-import { newConversation, newUser, startService, statuswire } from "./server.mjs";
+import { connectionsOf, newConversation, newUser, startService, statuswire } from "./server.mjs";
 
 const defaults = ["engine", "tool", "workflow", "progress", "error", "info"];
 const own = ["own1", "own2", "own3", "own4", "own5", "own6"];
@@ -136,6 +136,7 @@ for (const client of clients) {
 
       // Another set is not free, not even as large as the one that was left.
       await b.nc.close();
+      await connectionsOf(user, 1);
       const reloaded = await open(t, client, token);
       for (const name of names.slice(0, 4)) {
         const { texts, failures } = await listen(reloaded, `status.${c}.${name}`);

@@ -41,6 +41,16 @@ export async function newConversation(owner, ...flags) {
   return id;
 }
 
+/** Waits until the server has so many connections of the user: a closed one may end a moment later. */
+export async function connectionsOf(user, count) {
+  for (const end = Date.now() + 5_000; ; ) {
+    const lines = (await statuswire("session", "list", "--json", "--user", user)).split("\n");
+    const there = lines.filter((line) => line !== "").length;
+    if (there === count) return;
+    if (Date.now() > end) throw new Error(`${user} has ${there} connections, not ${count}`);
+  }
+}
+
 /** Signs a token as the application would, with whatever claims. */
 export async function signToken(claims) {
   const secret = (await readFile(join(data, "keys", "token.secret"), "utf8")).trim();
