@@ -1,6 +1,6 @@
 // The client, and the conversations that it gives.
 
-import { connection, type Context, type Participant } from "./context.ts";
+import { ask, type Context, type Participant } from "./context.ts";
 import { RequestError, type StatuswireError } from "./errors.ts";
 import { type ClientEvent, type ClientState, Listeners } from "./events.ts";
 import { Feeds } from "./feeds.ts";
@@ -53,7 +53,7 @@ export class Client implements AsyncDisposable {
 
   /** Asks the server what this connection is subscribed to, and what is left of its limits. */
   async subscriptions(): Promise<Usage> {
-    const answer = await this.#context.requests.json(await connection(this.#context), "gateway.subscriptions");
+    const answer = await ask(this.#context, "gateway.subscriptions");
     const { subscriptions, limits } = isObject(answer) ? answer : {};
     return {
       subscriptions: Array.isArray(subscriptions) ? (subscriptions as Usage["subscriptions"]) : [],
@@ -116,7 +116,7 @@ export class Conversation {
 
   /** Asks once: categories, limits, who is present, and the last status of each category. */
   async join(): Promise<Welcome> {
-    return readJoined(await this.#context.requests.json(await connection(this.#context), `edge.${this.id}.join`));
+    return readJoined(await ask(this.#context, `edge.${this.id}.join`));
   }
 }
 

@@ -43,3 +43,13 @@ export async function connection({ link, settings }: Context, signal?: AbortSign
   if (link.nats !== undefined) return link.nats;
   return link.next(settings.timeoutMillis, signal);
 }
+
+/** Asks once, and answers the JSON. What the end of the client has ended fails with its reason. */
+export async function ask(context: Context, subject: string): Promise<unknown> {
+  try {
+    return await context.requests.json(await connection(context), subject);
+  } catch (error) {
+    context.link.ending.throwIfAborted();
+    throw error;
+  }
+}

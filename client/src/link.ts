@@ -92,7 +92,7 @@ export class Link {
     return this.#closed.promise;
   }
 
-  /** Goes off at the end: who waits often waits by this, as each wait by a promise stays with it. */
+  /** Goes off at the end, with its reason: who waits often waits by this, as each wait by a promise stays with it. */
   get ending(): AbortSignal {
     return this.#ending.signal;
   }
@@ -148,7 +148,7 @@ export class Link {
     for (const waiting of this.#waiting.splice(0)) waiting.reject(error ?? new ClosedError("the client was closed"));
     this.#opened.reject(error ?? new ClosedError("the client was closed before it had connected"));
     this.#events.tell({ type: "closed", error });
-    this.#ending.abort(new ClosedError("the client was closed"));
+    this.#ending.abort(error ?? new ClosedError("the client was closed"));
     this.#closed.resolve(error);
   }
 

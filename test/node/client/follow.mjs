@@ -288,6 +288,18 @@ describe("following a conversation", () => {
     await until(() => running() <= others, () => `nothing of it to run; there is ${process.getActiveResourcesInfo()}`);
   });
 
+  test("what is asked for just then fails as closed", { timeout: 10_000 }, async (t) => {
+    const proxy = await Proxy.start(t, server.port);
+    const client = await server.connect(t, { servers: proxy.ws, token: alice.token });
+    proxy.silence();
+    const conversation = client.conversation(await newConversation());
+    const asked = [conversation.join(), client.subscriptions(), conversation.history().next()];
+    const ended = Promise.allSettled(asked);
+    await new Promise(setImmediate);
+    await client.close();
+    assert.deepEqual((await ended).map(({ reason }) => reason?.name), ["ClosedError", "ClosedError", "ClosedError"]);
+  });
+
   test("also while it waits for a ping, or to ask for a history again", { timeout: 20_000 }, async (t) => {
     const c = await newConversation();
     const proxy = await Proxy.start(t, server.port);
