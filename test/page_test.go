@@ -12,6 +12,7 @@ import (
 // STATUSWIRE_SHOTS=FOLDER it leaves pictures of the page there. All of it is one
 // user's within a minute, who has more changes to make than people do.
 func TestPageInChromium(t *testing.T) {
+	t.Parallel() // it mostly waits
 	config := filepath.Join(t.TempDir(), "statuswire.conf")
 	if err := os.WriteFile(config, []byte("limits { subscription_changes: 10000 }\n"), 0o600); err != nil {
 		t.Fatal(err)

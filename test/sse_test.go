@@ -358,6 +358,7 @@ func TestStreamsCountForPresence(t *testing.T) {
 // TestEventSourceInChromium runs page/sse: native EventSource with a cookie, from
 // the server's own origin, an allowed one and a foreign one.
 func TestEventSourceInChromium(t *testing.T) {
+	t.Parallel() // it mostly waits
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, "<!doctype html><title>an application</title>")
