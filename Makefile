@@ -86,6 +86,11 @@ fuzz: ## fuzz every parser of untrusted bytes, FUZZTIME=30s each
 		done; \
 	done
 
+.PHONY: client
+client: $(STAMP)/client ## bin/statuswire-client-VERSION.tgz, which `npm install` takes
+	@mkdir -p $(dir $(BIN))
+	@cd client && npm pack --silent --pack-destination $(CURDIR)/$(dir $(BIN))
+
 .PHONY: node-deps
 node-deps: $(STAMP)/web $(STAMP)/test-node $(STAMP)/test-page client/dist/mod.js ## npm packages of the page and of the tests; the client
 
