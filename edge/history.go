@@ -80,6 +80,7 @@ type answering struct {
 	nextAfter uint64
 	epoch     string // of nextAfter
 	truncated uint64
+	gap       uint64 // as truncated, until a status has told it
 	more      bool
 	read      bool      // at least one batch
 	placed    bool      // it has a place to read
@@ -220,12 +221,13 @@ func (a *answering) hasRoom() bool { return a.left > 0 && a.bytes < a.service.op
 func (a *answering) send(b history.Batch) (cut bool) {
 	a.epoch = b.Epoch
 	if b.Truncated > 0 {
-		a.truncated = b.Truncated
+		a.truncated, a.gap = b.Truncated, b.Truncated
 	}
 	for i, m := range b.Messages {
 		part := a.part(m)
-		if i == 0 && b.Truncated > 0 {
-			part.Header.Set(status.HeaderTruncated, strconv.FormatUint(b.Truncated, 10))
+		if a.gap > 0 {
+			part.Header.Set(status.HeaderTruncated, strconv.FormatUint(a.gap, 10))
+			a.gap = 0
 		}
 		size := part.Size()
 		if a.count > 0 && a.bytes+size > a.service.opts.History.MaxBytes {

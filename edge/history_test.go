@@ -420,3 +420,22 @@ func TestHistoryTellsWhatRetentionHasDropped(t *testing.T) {
 		}
 	}
 }
+
+func TestTheFirstStatusBehindAGapSaysSoHoweverFarItIs(t *testing.T) {
+	r := start(t, setup{})
+	r.fill(t, 600, `{"text":"not wanted"}`) // more than one batch
+	want := []uint64{r.ingest(t, "c1", "tool", `{"text":"x"}`), r.ingest(t, "c1", "info", `{"text":"x"}`)}
+	m, err := connect(t, r.engine, engine.PartAdmin).Request("$JS.API.STREAM.PURGE.STATUS", []byte(`{"seq":6}`), soon)
+	if err != nil || !strings.Contains(string(m.Data), `"purged":5`) {
+		t.Fatalf("purge: %s, %v", m.Data, err)
+	}
+	got := askHistory(t, r.gateway, aliceAsks, `{"after":2,"categories":["tool","info"]}`)
+	if !slices.Equal(got.sequences(), want) {
+		t.Fatalf("got %v, want %v", got.sequences(), want)
+	}
+	for i, first := range []string{"6", ""} {
+		if told := got.parts[i].Header.Get(status.HeaderTruncated); told != first {
+			t.Errorf("status %d says truncated before %q, want %q", i, told, first)
+		}
+	}
+}
