@@ -87,7 +87,7 @@ func (r *historyRequest) set(name string, value json.RawMessage, maxLimit int) e
 		return r.setCategories(value)
 	case "epoch":
 		if json.Unmarshal(value, &r.epoch) != nil || isNull(value) || len(r.epoch) > maxEpochBytes {
-			return status.ErrBadRequest.Withf("epoch is %s: it must be a string as a join or a history gave it", status.Quote(string(value)))
+			return status.ErrBadRequest.Withf("epoch is %s: it must be a string as a join or a history gave it", quoteText(value))
 		}
 	case "after":
 		return setSequence(&r.after, name, value)
@@ -100,7 +100,7 @@ func (r *historyRequest) set(name string, value json.RawMessage, maxLimit int) e
 			r.since, err = time.Parse(time.RFC3339, text)
 		}
 		if err != nil || isNull(value) {
-			return status.ErrBadRequest.Withf("since is %s: write it as \"2024-01-19T12:00:00Z\"", status.Quote(string(value)))
+			return status.ErrBadRequest.Withf("since is %s: write it as \"2024-01-19T12:00:00Z\"", quoteText(value))
 		}
 	case "limit":
 		var err error
@@ -109,7 +109,7 @@ func (r *historyRequest) set(name string, value json.RawMessage, maxLimit int) e
 		}
 	case "min_priority":
 		if json.Unmarshal(value, &r.minPriority) != nil || !r.minPriority.Known() {
-			return status.ErrBadRequest.Withf("min_priority is %s: it must be low, normal, high or urgent", status.Quote(string(value)))
+			return status.ErrBadRequest.Withf("min_priority is %s: it must be low, normal, high or urgent", quoteText(value))
 		}
 	default:
 		return status.ErrBadRequest.Withf("unknown field %s: there are categories, epoch, after, seen, since, limit, min_priority", status.Quote(name))
@@ -165,6 +165,13 @@ func setSequence(into *uint64, name string, value json.RawMessage) error {
 	}
 	*into = n
 	return nil
+}
+
+// quoteText shows a value that must be a string: such a one is not quoted twice.
+func quoteText(value json.RawMessage) string {
+	text := string(value)
+	_ = json.Unmarshal(value, &text) // any other value is shown as it is
+	return status.Quote(text)
 }
 
 func isNull(value json.RawMessage) bool { return string(value) == "null" }

@@ -170,7 +170,7 @@ func TestAHistoryThatCannotBeReadIsAStatus(t *testing.T) {
 		{"c1/history?limit=10001", 400, 20101, "from 1 to 10000"},
 		{"c1/history?limit=many", 400, 20101, `parameter limit is "many"`},
 		{"c1/history?limit=", 400, 20101, "parameter limit is empty"},
-		{"c1/history?since=yesterday", 400, 20101, "since is"},
+		{"c1/history?since=yesterday", 400, 20101, `since is "yesterday"`},
 		{"c1/history?min_priority=huge", 400, 20101, "it must be low, normal, high or urgent"},
 		{"c1/history?after=-1", 400, 20101, `parameter after is "-1"`},
 		{"c1/history?categories=A", 400, 20101, "bad category"},
