@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/statuswire/statuswire/internal/pause"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -99,11 +100,6 @@ func (r *replays) turn(ctx context.Context, batch func() (more bool, err error))
 	if err != nil || !more {
 		return err
 	}
-	rest := time.NewTimer(min(time.Since(begun), longestRest))
-	defer rest.Stop()
-	select {
-	case <-rest.C:
-	case <-ctx.Done():
-	}
+	pause.For(ctx.Done(), min(time.Since(begun), longestRest))
 	return nil
 }

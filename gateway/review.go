@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/statuswire/statuswire/internal/pause"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -120,11 +121,7 @@ func (c *credential) reviewSoon(ids []status.ConversationID) {
 // reviewDue waits, and reviews what is due then.
 func (c *credential) reviewDue(wait time.Duration) {
 	r := c.gateway.reviews
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-r.done:
+	if !pause.For(r.done, wait) {
 		return
 	}
 	select {
