@@ -145,10 +145,11 @@ export class Link {
     void this.#open?.nats.close();
     this.#open = undefined;
     for (const attached of this.#attached) attached.shut(error);
-    for (const waiting of this.#waiting.splice(0)) waiting.reject(error ?? new ClosedError("the client was closed"));
+    const reason = error ?? new ClosedError("the client was closed");
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(reason);
     this.#opened.reject(error ?? new ClosedError("the client was closed before it had connected"));
     this.#events.tell({ type: "closed", error });
-    this.#ending.abort(error ?? new ClosedError("the client was closed"));
+    this.#ending.abort(reason);
     this.#closed.resolve(error);
   }
 
