@@ -4,10 +4,10 @@ import { Heard, listen, open } from "./browser.mjs";
 import { clients } from "./clients.mjs";
 import { expectAudit } from "./ledger.mjs";
 import { connectionsOf, newConversation, newUser, startService, statuswire } from "./server.mjs";
+import { sleep } from "./until.mjs";
 
 const defaults = ["engine", "tool", "workflow", "progress", "error", "info"];
 const own = ["own1", "own2", "own3", "own4", "own5", "own6"];
-const sleep = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 
 /** The limits of DESIGN section 5 as they are shipped, each through an unmodified client. */
 for (const client of clients) {

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
 import { noteSecret } from "./ledger.mjs";
+import { until } from "./until.mjs";
 
 function required(name) {
   const value = process.env[name];
@@ -43,12 +44,8 @@ export async function newConversation(owner, ...flags) {
 
 /** Waits until the server has so many connections of the user: a closed one may end a moment later. */
 export async function connectionsOf(user, count) {
-  for (const end = Date.now() + 5_000; ; ) {
-    const lines = (await statuswire("session", "list", "--json", "--user", user)).split("\n");
-    const there = lines.filter((line) => line !== "").length;
-    if (there === count) return;
-    if (Date.now() > end) throw new Error(`${user} has ${there} connections, not ${count}`);
-  }
+  const list = () => statuswire("session", "list", "--json", "--user", user);
+  await until(async () => (await list()).split("\n").filter(Boolean).length === count, async () => `${count} connections; there are ${await list()}`, 5_000);
 }
 
 /** Signs a token as the application would, with whatever claims. */

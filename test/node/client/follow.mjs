@@ -3,7 +3,8 @@ import { after, before, describe, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Proxy } from "./proxy.mjs";
-import { collect, Events, Server, until } from "./statuswire.mjs";
+import { collect, Events, Server } from "./statuswire.mjs";
+import { until } from "../until.mjs";
 
 /** What would keep the process from ending. The runner ends it by force, so that would not show it. */
 const running = () => process.getActiveResourcesInfo().filter((type) => /^(Timeout|Immediate|TCPSocketWrap)$/.test(type)).length;

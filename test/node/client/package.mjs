@@ -13,7 +13,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Chromium } from "./chromium.mjs";
 import { Proxy } from "./proxy.mjs";
-import { Server, until } from "./statuswire.mjs";
+import { Server } from "./statuswire.mjs";
+import { until } from "../until.mjs";
 
 const client = fileURLToPath(new URL("../../../client", import.meta.url));
 const run = (command, args, cwd) => promisify(execFile)(command, args, { cwd, maxBuffer: 1 << 24 });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Proxy } from "./proxy.mjs";
-import { Events, Server, until } from "./statuswire.mjs";
+import { Events, Server } from "./statuswire.mjs";
+import { until } from "../until.mjs";
 
 describe("who is present", () => {
   let server;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Proxy } from "./proxy.mjs";
-import { collect, Events, Server, sleep, until } from "./statuswire.mjs";
+import { collect, Events, Server } from "./statuswire.mjs";
+import { sleep, until } from "../until.mjs";
 
 const categories = ["engine", "tool", "workflow"];
 

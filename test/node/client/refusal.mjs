@@ -3,7 +3,8 @@ import { after, before, describe, test } from "node:test";
 import WebSocket from "ws";
 import { AccessError, AuthenticationError, connect, ConnectionError, LimitError, RequestError } from "../../../client/dist/mod.js";
 import { Proxy } from "./proxy.mjs";
-import { collect, Events, Server, until } from "./statuswire.mjs";
+import { collect, Events, Server } from "./statuswire.mjs";
+import { until } from "../until.mjs";
 
 describe("being refused", () => {
   let server;

@@ -11,19 +11,7 @@ import { jetstream } from "@nats-io/jetstream";
 import { connect as connectService, nkeyAuthenticator } from "@nats-io/transport-node";
 import WebSocket from "ws";
 import * as statuswire from "../../../client/dist/mod.js";
-
-export const sleep = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
-
-const patienceMillis = 15_000;
-
-/** Waits until it holds; fails with what `what` says. */
-export async function until(holds, what) {
-  const end = Date.now() + patienceMillis;
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`waited ${patienceMillis} ms for ${typeof what === "function" ? await what() : what}`);
-    await sleep(10);
-  }
-}
+import { until } from "../until.mjs";
 
 const bin = process.env.STATUSWIRE_BIN;
 if (!bin) throw new Error("STATUSWIRE_BIN is not set: run these tests by `make test-e2e`");

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { AuthenticationError } from "../../../client/dist/mod.js";
-import { collect, Events, Server, until } from "./statuswire.mjs";
+import { collect, Events, Server } from "./statuswire.mjs";
+import { until } from "../until.mjs";
 
 describe("tokens that end", () => {
   let server;

@@ -5,12 +5,7 @@ import { test } from "node:test";
 import WebSocket from "ws";
 import { connect } from "../../../client/dist/mod.js";
 import { newConversation, newUser, startService, startStreamOperator, ws } from "../server.mjs";
-
-async function until(holds, what) {
-  for (const end = Date.now() + 20_000; !holds(); await new Promise((resolve) => setTimeout(resolve, 20))) {
-    if (Date.now() > end) throw new Error(`not within 20 s: ${what()}`);
-  }
-}
+import { until } from "../until.mjs";
 
 test("who listens is told, and gets all of the new stream", async (t) => {
   const { user, token } = await newUser();
@@ -27,14 +22,14 @@ test("who listens is told, and gets all of the new stream", async (t) => {
     onTruncated: ({ reason }) => void story.push(reason),
   });
   for (let i = 1; i <= 5; i++) await service.publish(c, "engine", `old ${i}`);
-  await until(() => story.length === 5, () => `the old ones; there is ${story}`);
+  await until(() => story.length === 5, () => `the old ones; there is ${story}`, 20_000);
   await operator.makeAnew();
   const all = Array.from({ length: 12 }, (_, i) => `new ${i + 1}`);
   for (const text of all) await service.publish(c, "engine", text);
   // Those with higher sequences than the old ones may come before the reset is noticed.
   const since = () => story.slice(story.lastIndexOf("reset") + 1);
-  await until(() => story.includes("reset") && since().length >= all.length, () => `a reset and the new ones; there is ${story}`);
+  await until(() => story.includes("reset") && since().length >= all.length, () => `a reset and the new ones; there is ${story}`, 20_000);
   await service.publish(c, "engine", "live");
-  await until(() => story.includes("live"), () => `what is live; there is ${story}`);
+  await until(() => story.includes("live"), () => `what is live; there is ${story}`, 20_000);
   assert.deepEqual(since(), [...all, "live"]);
 });

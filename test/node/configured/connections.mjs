@@ -7,8 +7,7 @@ import { clients } from "../clients.mjs";
 import { comeFrom, latestSocket, newAddress, nextSocket, upgradeFrom } from "../from.mjs";
 import { expectAudit } from "../ledger.mjs";
 import { inSeconds, newConversation, newUser, signToken, startService, ws } from "../server.mjs";
-
-const sleep = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
+import { sleep } from "../until.mjs";
 
 for (const client of clients) {
   describe(`${client.name}: limits on connections`, () => {
