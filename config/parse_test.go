@@ -22,13 +22,26 @@ func TestBadStatuswireConf(t *testing.T) {
 		t.Fatalf("no bad configurations found: %v", err)
 	}
 	t.Setenv("STATUSWIRE_TEST_SECRET", "short-secret-of-the-environment")
+	secrets, err := filepath.Glob("testdata/bad/*secret*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range secrets { // a checkout does not keep these modes
+		mode := os.FileMode(0o600)
+		if strings.Contains(file, "for-everybody") {
+			mode = 0o644
+		}
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".conf"), func(t *testing.T) {
 			_, err := config.Load(config.Files{Statuswire: file}, nil)
 			if err == nil {
 				t.Fatal("no error")
 			}
-			if strings.Contains(err.Error(), "short-secret") {
+			if strings.Contains(err.Error(), "short-secret") || strings.Contains(err.Error(), "a-secret-that-everybody-can-read") {
 				t.Errorf("the error tells the secret: %v", err)
 			}
 			golden(t, file+".golden", strings.ReplaceAll(err.Error(), "testdata/bad/", "")+"\n")
@@ -58,6 +71,9 @@ func TestGoodSettings(t *testing.T) {
 	dir := t.TempDir()
 	secret := strings.Repeat("s", 40)
 	write(t, filepath.Join(dir, "token.secret"), secret+"\n")
+	if err := os.Chmod(filepath.Join(dir, "token.secret"), 0o640); err != nil { // for the group, as Kubernetes has it
+		t.Fatal(err)
+	}
 	write(t, filepath.Join(dir, "limits.conf"), "subscriptions: 7\n")
 	t.Setenv("STATUSWIRE_TEST_LIFETIME", "15m0s")
 	file := filepath.Join(dir, "my.conf")

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -103,16 +104,33 @@ func cookieName(to ...field[string]) kind {
 	}, to...)
 }
 
-func secret(to ...field[[]byte]) kind {
-	k := scalar("text of at least 32 bytes", func(v any) ([]byte, error) {
-		s, err := readText(v)
+// secret is a secret in the file itself, or in the environment, from where it gets
+// into the file by $NAME.
+func secret(to field[[]byte]) kind {
+	return kind{want: "text of at least 32 bytes", show: func(value) string { return "not usable" }, set: func(o *app.Options, v value) error {
+		s, err := readText(v.data)
 		if err != nil || s == "" {
-			return nil, err
+			return err
 		}
-		return []byte(s), checkSecret([]byte(s))
-	}, to...)
-	k.show = func(value) string { return "not usable" }
-	return k
+		if err := checkSecret([]byte(s)); err != nil {
+			return err
+		}
+		*to(o) = []byte(s)
+		return hidden(v.file, s)
+	}}
+}
+
+// hidden refuses a configuration file in which every user of the machine can read
+// the secret.
+func hidden(file, secret string) error {
+	text, err := os.ReadFile(file)
+	if err != nil || !strings.Contains(string(text), secret) {
+		return nil // the text is not of a file, or the secret is of the environment
+	}
+	if err := keys.CheckSecretFile(file); err != nil {
+		return fmt.Errorf("%w, and replace the secret if others may have seen it; or move it to a file of its own: secret_file", err)
+	}
+	return nil
 }
 
 // secretFile names a file with the secret; relative names are relative to the
@@ -126,8 +144,12 @@ func secretFile(to field[[]byte]) kind {
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(filepath.Dir(v.file), name)
 		}
-		data, err := os.ReadFile(name)
-		if err != nil {
+		data, err := keys.ReadSecretFile(name)
+		var open *keys.OpenError
+		switch {
+		case errors.As(err, &open):
+			return fmt.Errorf("%w (in Kubernetes: defaultMode: 0440), and replace the secret if others may have seen it", err)
+		case err != nil:
 			return fmt.Errorf("it cannot be read (%w): write the secret there or remove the setting", pathCause(err))
 		}
 		data = []byte(strings.TrimRight(string(data), " \t\r\n"))

@@ -33,6 +33,7 @@ func checkConfig(o *server.Options, raw map[string]any, opts Options, vars map[s
 		c.checkPart(p)
 	}
 	c.warnOfDelegatedUsers()
+	c.warnOfOpenKeyFiles()
 	return joinByLine(c.faults)
 }
 

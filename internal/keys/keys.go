@@ -62,11 +62,15 @@ func SystemFile(dataDir string) string { return filepath.Join(Dir(dataDir), syst
 
 // Load reads DIR/keys and makes what is missing: folders 0700, files 0600. A file
 // that every user of the machine may read is refused, as is one that holds the
-// wrong kind of key; neither is ever replaced.
+// wrong kind of key, and a folder in which they may replace it; nothing that is
+// there is ever replaced.
 func Load(dataDir string) (*Set, error) {
 	dir := Dir(dataDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the folder of the keys: %w", err)
+	}
+	if err := checkDir(dir); err != nil {
+		return nil, err
 	}
 	set := &Set{}
 	for _, f := range []struct {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/nats-io/nkeys"
@@ -177,5 +178,90 @@ func TestReadersWithoutKeysSayWhatToDo(t *testing.T) {
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
 		t.Errorf("reading made %v", entries)
+	}
+}
+
+// What is checked must be what is read: the check of a path says nothing of the
+// file that a second look at the path finds.
+func TestAFileThatTakesThePlaceOfTheCheckedOneIsNotRead(t *testing.T) {
+	dir := t.TempDir()
+	good, bad, path := filepath.Join(dir, "good"), filepath.Join(dir, "bad"), filepath.Join(dir, "token.secret")
+	for file, mode := range map[string]fs.FileMode{good: 0o600, bad: 0o644} {
+		if err := os.WriteFile(file, []byte(filepath.Base(file)), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	point := func(to string) {
+		link := filepath.Join(dir, "link")
+		if err := errors.Join(os.Symlink(to, link), os.Rename(link, path)); err != nil {
+			t.Error(err)
+		}
+	}
+	point(good)
+	done := make(chan struct{})
+	var flipping sync.WaitGroup
+	defer flipping.Wait()
+	defer close(done)
+	flipping.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				return
+			default:
+				point([]string{bad, good}[i%2])
+			}
+		}
+	})
+	read, refused := 0, 0
+	for read+refused < 20_000 || read == 0 || refused == 0 {
+		text, err := keys.ReadSecretFile(path)
+		var open *keys.OpenError
+		switch {
+		case err == nil && string(text) != "good":
+			t.Fatalf("read %q, which was not what was checked", text)
+		case err == nil:
+			read++
+		case errors.As(err, &open):
+			refused++
+		default:
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAFolderInWhichEverybodyMayReplaceTheKeysIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	load(t, dir)
+	if err := os.Chmod(keys.Dir(dir), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	_, err := keys.Load(dir)
+	var open *keys.OpenError
+	if !errors.As(err, &open) || !strings.Contains(err.Error(), "chmod 700 "+keys.Dir(dir)) {
+		t.Errorf("error %v, want an OpenError that says chmod 700", err)
+	}
+	if err := os.Chmod(keys.Dir(dir), 0o777|fs.ModeSticky); err != nil { // as Kubernetes mounts a secret
+		t.Fatal(err)
+	}
+	load(t, dir)
+}
+
+func TestWhatIsNoFileWithASecretIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	long := filepath.Join(dir, "long")
+	if err := os.WriteFile(long, make([]byte, keys.MaxSecretFileBytes+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		dir:                          "no regular file",
+		long:                         "is longer than",
+		filepath.Join(dir, "nobody"): "no such file",
+	} {
+		if _, err := keys.ReadSecretFile(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want one with %q", path, err, want)
+		}
 	}
 }
