@@ -12,6 +12,7 @@ export class Chromium {
   #socket;
   #last = 0;
   #waiting = new Map(); // id → what waits for the answer
+  #expected = []; // events that somebody waits for
 
   static async launch() {
     const chromium = new Chromium();
@@ -57,7 +58,17 @@ export class Chromium {
     });
   }
 
-  #receive({ id, result, error }) {
+  /** The next event of this name from a tab. */
+  next(event, sessionId) {
+    return new Promise((resolve) => this.#expected.push({ event, sessionId, resolve }));
+  }
+
+  #receive({ id, result, error, method, params, sessionId }) {
+    if (id === undefined) {
+      const i = this.#expected.findIndex((one) => one.event === method && one.sessionId === sessionId);
+      if (i >= 0) this.#expected.splice(i, 1)[0].resolve(params);
+      return;
+    }
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
     if (error !== undefined) waiting?.reject(new Error(`${waiting.method}: ${error.message}`));
@@ -69,6 +80,7 @@ class Tab {
   #chromium;
   #targetId;
   #sessionId;
+  #stop; // ends when a page that stands still goes on
 
   constructor(chromium, targetId, sessionId) {
     this.#chromium = chromium;
@@ -95,16 +107,36 @@ class Tab {
     }
   }
 
-  /** Hides it and stops it, as a browser does with a tab that is long unseen. */
+  async show() {
+    await this.#chromium.send("Target.activateTarget", { targetId: this.#targetId });
+  }
+
+  /** Hides it and freezes it, as a browser does with a tab that is long unseen. What becomes of its sockets is the browser's to decide. */
   async sleep(t) {
     await this.hide(t);
     await this.#send("Page.setWebLifecycleState", { state: "frozen" });
   }
 
-  /** Goes on, and is shown again. */
   async wake() {
     await this.#send("Page.setWebLifecycleState", { state: "active" });
-    await this.#chromium.send("Target.activateTarget", { targetId: this.#targetId });
+    await this.show();
+  }
+
+  /** Hides it and stops it where it is, as at a breakpoint: nothing of it runs, and its sockets are left open. */
+  async standStill(t) {
+    await this.hide(t);
+    await this.#send("Debugger.enable", {});
+    const isPaused = this.#chromium.next("Debugger.paused", this.#sessionId);
+    this.#stop = this.#send("Runtime.evaluate", { expression: "debugger" });
+    await isPaused;
+  }
+
+  /** Goes on, and is shown again. */
+  async goOn() {
+    await this.#send("Debugger.resume", {});
+    await this.#stop;
+    await this.#send("Debugger.disable", {});
+    await this.show();
   }
 
   async setOffline(offline) {

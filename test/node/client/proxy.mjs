@@ -21,6 +21,11 @@ export class Proxy {
     return proxy;
   }
 
+  /** How many connections there are just now. */
+  get open() {
+    return this.#pairs.size;
+  }
+
   get ws() {
     return `ws://127.0.0.1:${this.#server.address().port}`;
   }
