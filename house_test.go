@@ -31,6 +31,7 @@ var floors = map[string]int{
 	"internal/fanout":                  1,
 	"internal/fanout/fromhistory":      1,
 	"internal/session":                 1,
+	"internal/bucket":                  1,
 	"internal/directory":               1,
 	"internal/directory/directorytest": 1,
 	"internal/directory/kv":            1,
@@ -53,7 +54,7 @@ var floors = map[string]int{
 // adapters may import packages of their own floor: the one whose interface they fill,
 // and what they fill it with.
 var adapters = map[string][]string{
-	"internal/directory/kv":            {"internal/directory"},
+	"internal/directory/kv":            {"internal/directory", "internal/bucket"},
 	"internal/directory/directorytest": {"internal/directory"},
 	"internal/fanout/fromhistory":      {"internal/fanout", "internal/history"},
 }

@@ -282,11 +282,12 @@ func TestAConnectionThatWasLostIsFollowedByAWholeLoad(t *testing.T) {
 
 func TestStartFailsWithItsContextWhenThereIsNoBucket(t *testing.T) {
 	e := startEngine(t)
-	d := kv.New(connect(t, e, engine.PartDirectory), kv.Options{Bucket: "other"})
+	api(t, e, "STREAM.DELETE.KV_directory", nil)
+	d := kv.New(connect(t, e, engine.PartDirectory), kv.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	err := d.Start(ctx)
-	if err == nil || !strings.Contains(err.Error(), `bucket "other"`) {
+	if err == nil || !strings.Contains(err.Error(), `bucket "directory"`) {
 		t.Errorf("got %v", err)
 	}
 	if err := d.Ready(); err == nil {
@@ -294,23 +295,6 @@ func TestStartFailsWithItsContextWhenThereIsNoBucket(t *testing.T) {
 	}
 	if err := d.Start(t.Context()); err == nil {
 		t.Error("it started twice")
-	}
-}
-
-func TestBadOptionsAreRefused(t *testing.T) {
-	for name, opts := range map[string]kv.Options{
-		"a bucket with a dot":       {Bucket: "a.b"},
-		"a negative timeout":        {WriteTimeout: -1},
-		"a heartbeat of a minute":   {Heartbeat: time.Minute},
-		"a negative import window":  {ImportWindow: -1},
-		"a heartbeat of nanosecond": {Heartbeat: 1},
-	} {
-		if opts.Validate() == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-	if err := kv.DefaultOptions().Validate(); err != nil {
-		t.Error(err)
 	}
 }
 

@@ -1,4 +1,4 @@
-package kv
+package bucket
 
 import (
 	"context"
@@ -39,38 +39,38 @@ type watch struct {
 }
 
 // openWatch makes a consumer that starts with the last message of each key.
-func (d *Directory) openWatch(ctx context.Context) (*watch, error) {
-	d.mu.Lock()
-	d.missed = nil
-	d.mu.Unlock()
+func (b *Bucket[T]) openWatch(ctx context.Context) (*watch, error) {
+	b.mu.Lock()
+	b.missed = nil
+	b.mu.Unlock()
 	// While a cluster elects, requests are not answered at all: give up soon.
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	// The state first: what is stored by now the consumer will deliver.
-	stream, err := d.js.Stream(ctx, d.stream)
+	stream, err := b.js.Stream(ctx, b.stream)
 	if err != nil {
-		return nil, fmt.Errorf("look up bucket %q: %w", d.opts.Bucket, err)
+		return nil, fmt.Errorf("look up bucket %q: %w", b.name, err)
 	}
-	consumer, err := d.js.CreateConsumer(ctx, d.stream, jetstream.ConsumerConfig{
-		Description:       "directory view of " + d.nc.Opts.Name,
+	consumer, err := b.js.CreateConsumer(ctx, b.stream, jetstream.ConsumerConfig{
+		Description:       "view of " + b.nc.Opts.Name,
 		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
 		AckPolicy:         jetstream.AckNonePolicy,
-		FilterSubject:     d.prefix + ">",
+		FilterSubject:     b.prefix + ">",
 		InactiveThreshold: consumerLinger,
 		MemoryStorage:     true,
 		Replicas:          1,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("watch bucket %q: %w", d.opts.Bucket, err)
+		return nil, fmt.Errorf("watch bucket %q: %w", b.name, err)
 	}
 	messages, err := consumer.Messages(
 		jetstream.PullMaxMessages(pullMessages),
 		jetstream.PullExpiry(pullExpiry),
-		jetstream.PullHeartbeat(d.opts.Heartbeat),
+		jetstream.PullHeartbeat(b.opts.Heartbeat),
 		jetstream.WithMessagesErrOnMissingHeartbeat(true),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("watch bucket %q: %w", d.opts.Bucket, err)
+		return nil, fmt.Errorf("watch bucket %q: %w", b.name, err)
 	}
 	return &watch{
 		consumer: consumer, messages: messages,
@@ -80,17 +80,17 @@ func (d *Directory) openWatch(ctx context.Context) (*watch, error) {
 }
 
 // close ends the consumer here and, as far as that works, on the server.
-func (d *Directory) closeWatch(w *watch) {
+func (b *Bucket[T]) closeWatch(w *watch) {
 	w.messages.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), deleteTimeout)
 	defer cancel()
-	if err := d.js.DeleteConsumer(ctx, d.stream, w.consumer.CachedInfo().Name); err != nil {
-		d.opts.Logger.Debug("directory: consumer is left to expire", "error", err)
+	if err := b.js.DeleteConsumer(ctx, b.stream, w.consumer.CachedInfo().Name); err != nil {
+		b.opts.Logger.Debug("bucket: consumer is left to expire", "error", err)
 	}
 }
 
-// next reads one message. The id is empty when the key is no conversation id.
-func (d *Directory) next(ctx context.Context, w *watch) (id status.ConversationID, e *entry, revision uint64, err error) {
+// next reads one message. The entry is nil when the key is none of this bucket.
+func (b *Bucket[T]) next(ctx context.Context, w *watch) (key string, e *Entry[T], revision uint64, err error) {
 	m, err := w.messages.Next(jetstream.NextContext(ctx))
 	if err != nil {
 		return "", nil, 0, err
@@ -104,30 +104,30 @@ func (d *Directory) next(ctx context.Context, w *watch) (id status.ConversationI
 	}
 	w.read, w.pending = meta.Sequence.Consumer, meta.NumPending
 	revision = meta.Sequence.Stream
-	key := strings.TrimPrefix(m.Subject(), d.prefix)
-	id, e, err = decode(key, m.Headers(), m.Data(), revision)
+	key = strings.TrimPrefix(m.Subject(), b.prefix)
+	e, err = b.values.entry(key, m.Headers(), m.Data(), revision)
 	if err != nil {
-		d.opts.Logger.Error("directory: entry cannot be read, the conversation counts as unknown",
-			"bucket", d.opts.Bucket, "key", status.Quote(key), "revision", revision, "error", err)
+		b.opts.Logger.Error("bucket: an entry cannot be read and counts as unknown",
+			"bucket", b.name, "key", status.Quote(key), "revision", revision, "error", err)
 	}
-	return id, e, revision, nil
+	return key, e, revision, nil
 }
 
 // load opens a watch and reads the whole bucket into a new table.
-func (d *Directory) load(ctx context.Context) (*watch, *table, error) {
-	w, err := d.openWatch(ctx)
+func (b *Bucket[T]) load(ctx context.Context) (*watch, *table[T], error) {
+	w, err := b.openWatch(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	t := newTable()
+	t := b.view.newTable()
 	for w.pending > 0 {
-		id, e, revision, err := d.next(ctx, w)
+		key, e, revision, err := b.next(ctx, w)
 		if err != nil {
-			d.closeWatch(w)
-			return nil, nil, fmt.Errorf("load bucket %q: %w", d.opts.Bucket, err)
+			b.closeWatch(w)
+			return nil, nil, fmt.Errorf("load bucket %q: %w", b.name, err)
 		}
-		if id != "" {
-			t.set(id, e)
+		if e != nil {
+			t.set(key, e)
 		}
 		t.revision = max(t.revision, revision)
 	}
@@ -136,13 +136,13 @@ func (d *Directory) load(ctx context.Context) (*watch, *table, error) {
 }
 
 // loadUntil tries to load until it works, ctx ends, or trying is no use.
-func (d *Directory) loadUntil(ctx context.Context) (*watch, *table, error) {
+func (b *Bucket[T]) loadUntil(ctx context.Context) (*watch, *table[T], error) {
 	for pause := firstRetry; ; pause = min(2*pause, longestRetry) {
-		w, t, err := d.load(ctx)
-		if err == nil || ctx.Err() != nil || d.nc.IsClosed() {
+		w, t, err := b.load(ctx)
+		if err == nil || ctx.Err() != nil || b.nc.IsClosed() {
 			return w, t, err
 		}
-		d.opts.Logger.Warn("directory: bucket cannot be loaded, trying again", "bucket", d.opts.Bucket, "error", err)
+		b.opts.Logger.Warn("bucket: bucket cannot be loaded, trying again", "bucket", b.name, "error", err)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -152,81 +152,81 @@ func (d *Directory) loadUntil(ctx context.Context) (*watch, *table, error) {
 }
 
 // run keeps the view up to date until ctx ends.
-func (d *Directory) run(ctx context.Context, w *watch) {
+func (b *Bucket[T]) run(ctx context.Context, w *watch) {
 	for {
-		err := d.follow(ctx, w)
-		d.closeWatch(w)
+		err := b.follow(ctx, w)
+		b.closeWatch(w)
 		if ctx.Err() != nil {
 			return
 		}
-		d.setBroken(err)
-		d.opts.Logger.Warn("directory: watch broke, loading the bucket again", "bucket", d.opts.Bucket, "error", err)
-		var t *table
-		if w, t, err = d.loadUntil(ctx); err != nil {
+		b.setBroken(err)
+		b.opts.Logger.Warn("bucket: watch broke, loading the bucket again", "bucket", b.name, "error", err)
+		var t *table[T]
+		if w, t, err = b.loadUntil(ctx); err != nil {
 			return // ctx has ended or the connection is closed for good
 		}
-		changed := d.view.replace(t)
-		d.setBroken(nil)
-		d.opts.Logger.Info("directory: watch is back", "bucket", d.opts.Bucket, "conversations", d.view.live(), "changed", len(changed))
-		d.notify.announce(changed...)
+		changed := b.view.replace(t)
+		b.setBroken(nil)
+		b.opts.Logger.Info("bucket: watch is back", "bucket", b.name, "entries", b.view.live(), "changed", len(changed))
+		b.notify.announce(changed...)
 	}
 }
 
 // follow takes messages into the view until the watch breaks; it returns why.
-func (d *Directory) follow(parent context.Context, w *watch) error {
+func (b *Bucket[T]) follow(parent context.Context, w *watch) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	if reason := d.setResync(cancel); reason != nil {
+	if reason := b.setResync(cancel); reason != nil {
 		return reason
 	}
-	defer d.setResync(nil)
+	defer b.setResync(nil)
 	for {
-		id, e, revision, err := d.next(ctx, w)
+		key, e, revision, err := b.next(ctx, w)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil:
 			return err
-		case id == "":
-			d.view.skip(revision)
+		case e == nil:
+			b.view.skip(revision)
 		default:
-			d.view.set(id, e)
-			d.notify.announce(id)
+			b.view.set(key, e)
+			b.notify.announce(key)
 		}
 	}
 }
 
 // setResync sets what breaks the watch, and returns the reason when it was to be
 // broken since it was opened.
-func (d *Directory) setResync(cancel context.CancelCauseFunc) (missed error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.resync = cancel
-	return d.missed
+func (b *Bucket[T]) setResync(cancel context.CancelCauseFunc) (missed error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.resync = cancel
+	return b.missed
 }
 
 // breakWatch makes follow give up, so that the bucket is loaded again.
-func (d *Directory) breakWatch(reason error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.resync != nil {
-		d.resync(reason)
+func (b *Bucket[T]) breakWatch(reason error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.resync != nil {
+		b.resync(reason)
 		return
 	}
-	d.missed = reason
+	b.missed = reason
 }
 
 // watchConnection breaks the watch when the connection was lost: messages that
 // were on the way are lost with it, and no later one needs to tell.
-func (d *Directory) watchConnection(ctx context.Context, changes chan nats.Status) {
-	defer d.nc.RemoveStatusListener(changes)
+func (b *Bucket[T]) watchConnection(ctx context.Context, changes chan nats.Status) {
+	defer b.nc.RemoveStatusListener(changes)
 	for {
 		select {
 		case _, ok := <-changes:
 			if !ok {
 				return
 			}
-			d.breakWatch(errReconnected)
+			b.breakWatch(errReconnected)
 		case <-ctx.Done():
 			return
 		}

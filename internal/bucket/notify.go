@@ -1,20 +1,17 @@
-package kv
+package bucket
 
 import (
 	"context"
 	"slices"
 	"sync"
-
-	"github.com/statuswire/statuswire/internal/directory"
-	"github.com/statuswire/statuswire/status"
 )
 
 // notifier calls the listeners in order from one goroutine of its own, so that a
 // slow listener holds up neither the watch nor a write, and may itself write.
 type notifier struct {
 	mu        sync.Mutex // guards the fields below
-	listeners []func(directory.Change)
-	queue     []status.ConversationID
+	listeners []func(key string)
+	queue     []string
 	wake      chan struct{} // holds one token while there may be something in queue
 }
 
@@ -22,19 +19,19 @@ func newNotifier() *notifier {
 	return &notifier{wake: make(chan struct{}, 1)}
 }
 
-func (n *notifier) listen(f func(directory.Change)) {
+func (n *notifier) listen(f func(key string)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.listeners = append(n.listeners, f)
 }
 
-func (n *notifier) announce(ids ...status.ConversationID) {
-	if len(ids) == 0 {
+func (n *notifier) announce(keys ...string) {
+	if len(keys) == 0 {
 		return
 	}
 	n.mu.Lock()
 	if len(n.listeners) > 0 {
-		n.queue = append(n.queue, ids...)
+		n.queue = append(n.queue, keys...)
 	}
 	n.mu.Unlock()
 	select {
@@ -55,12 +52,12 @@ func (n *notifier) run(ctx context.Context) {
 		batch, listeners := n.queue, slices.Clone(n.listeners)
 		n.queue = nil
 		n.mu.Unlock()
-		for _, id := range batch {
+		for _, key := range batch {
 			for _, f := range listeners {
 				if ctx.Err() != nil {
 					return
 				}
-				f(directory.Change{ID: id})
+				f(key)
 			}
 		}
 	}
