@@ -67,7 +67,7 @@ func (s *webSocket) doConnect(raw []byte) error {
 		return err
 	}
 	s.startResumption()
-	s.connected = true
+	s.connected, s.parser.ConnectOnly = true, false
 	s.ok()
 	return nil
 }

@@ -14,14 +14,12 @@ func (s *webSocket) operate(op *natsproto.Operation) error {
 	if s.isClosing() {
 		return end(closeDone)
 	}
+	s.frames.operations++
 	if op.Kind == natsproto.Connect {
 		if s.connected {
 			return end(closeDenied(reasonConnectTwice))
 		}
 		return s.doConnect(op.Connect)
-	}
-	if !s.connected {
-		return end(closeDenied(reasonConnectFirst))
 	}
 	if op.Kind == natsproto.Pong && s.receipted() {
 		return nil // we have asked for it

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/natsproto"
 )
 
@@ -19,6 +20,9 @@ type frameState struct {
 	fragmented bool // a message has begun and not ended
 	pinged     bool // a ping is unanswered
 	pingedAt   time.Time
+
+	operations uint64           // handled so far
+	idle       limit.FrameMeter // frames that brought none
 }
 
 // errEnd carries the reason to end the socket up through the parser.
@@ -45,6 +49,8 @@ func (s *webSocket) readAll() closing {
 			return closeTooLarge(natsproto.ErrControlLineTooLong, s.gateway.opts.MaxControlLineBytes)
 		case errors.Is(err, natsproto.ErrPayloadTooLarge):
 			return closeTooLarge(natsproto.ErrPayloadTooLarge, s.parser.MaxPayloadBytes)
+		case errors.Is(err, natsproto.ErrConnectFirst):
+			return closeDenied(reasonConnectFirst)
 		case errors.Is(err, natsproto.ErrUnknownOperation):
 			return closeProtocol(err)
 		default:
@@ -61,12 +67,16 @@ func (s *webSocket) readFrame() error {
 		return err
 	}
 	if h.OpCode.IsControl() {
+		if err := s.idleFrame(); err != nil {
+			return err
+		}
 		return s.controlFrame(h)
 	}
 	if (h.OpCode == ws.OpContinuation) != s.frames.fragmented {
 		return end(closeFrame("a message began inside another"))
 	}
 	s.frames.fragmented = !h.Fin
+	before := s.frames.operations
 	for pos := int64(0); pos < h.Length; {
 		if _, err := s.await(1); err != nil {
 			return err
@@ -83,6 +93,21 @@ func (s *webSocket) readFrame() error {
 			return err
 		}
 		pos += int64(len(piece))
+	}
+	if s.frames.operations == before {
+		return s.idleFrame()
+	}
+	return nil
+}
+
+// idleFrame counts a frame that brings no operation, before the login as well.
+func (s *webSocket) idleFrame() error {
+	v := s.frames.idle.Take(time.Now(), s.gateway.opts.Limits.Frames)
+	switch {
+	case v.Refused():
+		return end(closeTooManyFrames(v.Limit))
+	case v.Hit():
+		s.gateway.limited(&s.socket, v, "", "")
 	}
 	return nil
 }

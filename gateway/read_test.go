@@ -35,7 +35,7 @@ func frame(b0 byte, masked bool, length uint64, body []byte) []byte {
 }
 
 func TestFramesThatBreakTheRules(t *testing.T) {
-	ping := []byte("PING\r\n")
+	ping, begun := []byte("PING\r\n"), []byte("CONNEC")
 	tests := []struct {
 		name string
 		in   []byte
@@ -48,10 +48,10 @@ func TestFramesThatBreakTheRules(t *testing.T) {
 		{"a ping of 126 bytes", frame(0x89, true, 126, make([]byte, 126)), 1002, "a control frame that is too long or in pieces"},
 		{"a ping in pieces", frame(0x09, true, 6, ping), 1002, "a control frame that is too long or in pieces"},
 		{"a continuation of nothing", frame(0x80, true, 6, ping), 1002, "a message began inside another"},
-		{"a message inside another", append(frame(0x02, true, 2, ping[:2]), frame(0x82, true, 4, ping[2:])...), 1002, "a message began inside another"},
+		{"a message inside another", append(frame(0x02, true, 2, begun[:2]), frame(0x82, true, 4, begun[2:])...), 1002, "a message began inside another"},
 		{"a length beyond 63 bits", frame(0x82, true, 1<<63, nil), 1002, "a frame length with the highest bit set"},
 		{"a close", frame(0x88, true, 2, []byte{3, 232}), 1000, ""},
-		{"an end in the middle", frame(0x82, true, 100, ping)[:9], 1000, ""},
+		{"an end in the middle", frame(0x82, true, 100, begun)[:9], 1000, ""},
 		{"an operation before CONNECT, in pieces", append(frame(0x02, true, 2, ping[:2]), frame(0x80, true, 4, ping[2:])...), 1008, "authorization violation"},
 	}
 	for _, tt := range tests {

@@ -118,6 +118,18 @@ func closeTooFast(limited int) closing {
 	}
 }
 
+// closeTooManyFrames ends a socket that sends more frames without an operation
+// than are allowed.
+func closeTooManyFrames(limited int) closing {
+	return closing{
+		err:    fmt.Sprintf("too many frames: at most %d a second may bring no operation", limited),
+		code:   ws.StatusPolicyViolation,
+		reason: "too many frames",
+		why:    metrics.Refusal(limit.Frames),
+		kind:   audit.KindLimited,
+	}
+}
+
 // refusedUpgrade is the answer to a request that gets no socket.
 type refusedUpgrade struct {
 	code       int

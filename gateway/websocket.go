@@ -31,6 +31,7 @@ func newWebSocket(g *Gateway, conn net.Conn, in *bufio.Reader, remote netip.Addr
 		parser: natsproto.Parser{
 			MaxControlLineBytes: g.opts.MaxControlLineBytes,
 			MaxPayloadBytes:     g.opts.MaxPayloadBytes,
+			ConnectOnly:         true,
 		},
 	}
 	s.socket.init(g, conn, s)

@@ -63,7 +63,8 @@ export type LimitName =
   | "connections_per_address"
   | "failed_logins"
   | "histories"
-  | "operations";
+  | "operations"
+  | "frames";
 
 export interface ErrorDetails {
   /** Whether the same may work later, without a change. */

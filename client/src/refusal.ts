@@ -83,6 +83,7 @@ const closeRules: readonly Rule[] = [
   [/^this user has \d+ connections/, limit("connections_per_user")],
   failedLogins,
   [/^too many operations/, limit("operations")],
+  [/^too many frames/, limit("frames")],
   [/^(too large|maximum control line exceeded|Maximum Payload Violation)/i, connection("too_large")],
 ];
 

@@ -151,7 +151,7 @@ test("each refusal of a login and each close has the kind that names it", () => 
     return error instanceof LimitError ? error.limit : error.kind;
   });
   assert.deepEqual(closes, [
-    "grant_expired", "server_stopping", "no_answer", "ended_by_operator", "access_unreadable", "protocol", "protocol", "protocol", "operations",
+    "grant_expired", "server_stopping", "no_answer", "ended_by_operator", "access_unreadable", "protocol", "protocol", "protocol", "operations", "frames",
     "too_large", "not_ready", "connections_per_user", "failed_logins", "too_slow_connect", "connection_lost",
   ]);
 });

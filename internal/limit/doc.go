@@ -2,16 +2,17 @@
 //
 // It is pure: what happened and the time go in, a Verdict comes out. It opens
 // nothing, reads no clock and writes no text; the gateway asks it and says the
-// refusal (gateway/refusal.go). There are five deciders:
+// refusal (gateway/refusal.go). There are six deciders:
 //
-//	Meter     one connection: subscriptions, categories, operations a second
-//	Changes   one user on this node: subscription changes a minute
-//	Counters  how many at once, by key: connections of a user, of an address
-//	Windows   how many in a while, by key: failed logins of an address
-//	Rate      how many a second, all together: upgrades
+//	Meter       one connection: subscriptions, categories, operations a second
+//	FrameMeter  one connection: WebSocket frames that bring no operation, a second
+//	Changes     one user on this node: subscription changes a minute
+//	Counters    how many at once, by key: connections of a user, of an address
+//	Windows     how many in a while, by key: failed logins of an address
+//	Rate        how many a second, all together: upgrades
 //
-// A Meter has no lock: it belongs to its connection. The others are safe for
-// concurrent use.
+// A Meter and a FrameMeter have no lock: they belong to their connection. The
+// others are safe for concurrent use.
 //
 // # One SUB
 //

@@ -227,7 +227,7 @@ func TestOptionsHaveDefaultsAndRanges(t *testing.T) {
 	}
 	got := map[limit.Name]int{
 		limit.Categories: d.Categories.Value, limit.Subscriptions: d.Subscriptions.Value,
-		limit.Operations: d.Operations.Value, limit.SubscriptionChanges: d.SubscriptionChanges.Value,
+		limit.Operations: d.Operations.Value, limit.Frames: d.Frames.Value, limit.SubscriptionChanges: d.SubscriptionChanges.Value,
 		limit.ConnectionsPerUser: d.ConnectionsPerUser.Value, limit.ConnectionsPerAddress: d.ConnectionsPerAddress.Value,
 		limit.FailedLogins: d.FailedLogins.Value, limit.Upgrades: d.Upgrades.Value,
 		limit.Handshakes: d.Handshakes.Value,

@@ -9,6 +9,7 @@ const (
 	Categories            Name = "categories"              // (conversation, category) pairs of a connection
 	Subscriptions         Name = "subscriptions"           // of any kind, of a connection
 	Operations            Name = "operations"              // of a connection, a second
+	Frames                Name = "frames"                  // of a connection that bring no operation, a second
 	SubscriptionChanges   Name = "subscription_changes"    // SUB and UNSUB of a user, in any minute
 	ConnectionsPerUser    Name = "connections_per_user"    // at once
 	ConnectionsPerAddress Name = "connections_per_address" // at once
@@ -31,6 +32,7 @@ func Settings() []Setting {
 		{Categories, 10, 1, 10_000},
 		{Subscriptions, 64, 1, 100_000},
 		{Operations, 100, 1, 100_000},
+		{Frames, 50, 5, 100_000},
 		{SubscriptionChanges, 30, 1, 10_000},
 		{ConnectionsPerUser, 20, 1, 100_000},
 		{ConnectionsPerAddress, 200, 1, 1_000_000},

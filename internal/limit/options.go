@@ -48,6 +48,9 @@ type MeterRules struct {
 type Options struct {
 	// MeterRules are the limits of a connection; its grant may say otherwise.
 	MeterRules
+	// Frames of a connection that bring no operation, a second: pings, pongs,
+	// empty ones and pieces of messages.
+	Frames Rule
 	// SubscriptionChanges of a user in any 60 s; the grant may say otherwise.
 	SubscriptionChanges Rule
 	// ConnectionsPerUser and ConnectionsPerAddress are at once, on this node. An
@@ -101,9 +104,9 @@ func (o *Options) Rule(name Name) *Rule {
 }
 
 // rules points at the rules in the order of Settings.
-func (o *Options) rules() [9]*Rule {
+func (o *Options) rules() [10]*Rule {
 	return [...]*Rule{
-		&o.Categories, &o.Subscriptions, &o.Operations, &o.SubscriptionChanges,
+		&o.Categories, &o.Subscriptions, &o.Operations, &o.Frames, &o.SubscriptionChanges,
 		&o.ConnectionsPerUser, &o.ConnectionsPerAddress, &o.FailedLogins, &o.Upgrades,
 		&o.Handshakes,
 	}

@@ -13,6 +13,7 @@ var (
 	ErrUnknownOperation   = errors.New("Unknown Protocol Operation")
 	ErrControlLineTooLong = errors.New("maximum control line exceeded")
 	ErrPayloadTooLarge    = errors.New("Maximum Payload Violation")
+	ErrConnectFirst       = errors.New("CONNECT must come first")
 )
 
 // Kind is the verb of an operation.
@@ -49,6 +50,9 @@ type Operation struct {
 type Parser struct {
 	MaxControlLineBytes int
 	MaxPayloadBytes     int
+	// ConnectOnly takes CONNECT and nothing else: who has not said who they are
+	// has no line and no payload collected. The handler clears it.
+	ConnectOnly bool
 
 	pending []byte    // the unfinished operation
 	op      Operation // the one being handled; here so that it costs no allocation
@@ -95,6 +99,9 @@ func (p *Parser) next(data []byte, op *Operation) (int, error) {
 	verb, err := verbOf(data)
 	if err != nil {
 		return 0, err
+	}
+	if p.ConnectOnly && verb.kind != Connect {
+		return 0, ErrConnectFirst
 	}
 	end := bytes.IndexByte(data, '\n')
 	if end < 0 {

@@ -118,6 +118,36 @@ func TestParserRefusesWhatIsNoOperation(t *testing.T) {
 	}
 }
 
+func TestBeforeConnectNothingElseIsCollected(t *testing.T) {
+	for _, tt := range []struct {
+		name, in string
+		want     error
+	}{
+		{"the first byte of a PUB", "P", natsproto.ErrConnectFirst},
+		{"a PUB whose payload has not come", "PUB a 32\r\n", natsproto.ErrConnectFirst},
+		{"an HPUB without a line end", "HPUB a", natsproto.ErrConnectFirst},
+		{"a SUB", "SUB a 1\r\n", natsproto.ErrConnectFirst},
+		{"a PING", "PING\r\n", natsproto.ErrConnectFirst},
+		{"garbage is told as garbage", "GET /", natsproto.ErrUnknownOperation},
+		{"a CONNECT that is too long and does not end", "CONNECT " + strings.Repeat("x", 80), natsproto.ErrControlLineTooLong},
+		{"a part of CONNECT", "con", nil},
+		{"a CONNECT, and what its handler lets pass", "CONNECT {}\r\nPUB a 1\r\nx\r\n", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, pieces := range [][]string{{tt.in}, strings.Split(tt.in, "")} {
+				p := natsproto.Parser{MaxControlLineBytes: 64, MaxPayloadBytes: 32, ConnectOnly: true}
+				var err error
+				for i := 0; i < len(pieces) && err == nil; i++ {
+					err = p.Feed([]byte(pieces[i]), func(*natsproto.Operation) error { p.ConnectOnly = false; return nil })
+				}
+				if !errors.Is(err, tt.want) {
+					t.Errorf("in %d pieces: got %v, want %v", len(pieces), err, tt.want)
+				}
+			}
+		})
+	}
+}
+
 func TestParserStopsAtTheHandlersError(t *testing.T) {
 	p := natsproto.Parser{MaxControlLineBytes: 64, MaxPayloadBytes: 32}
 	stop := errors.New("stop")
