@@ -48,6 +48,7 @@ var floors = map[string]int{
 	"internal/natsproto": 0,
 	"internal/keys":      0,
 	"internal/limit":     0,
+	"internal/noise":     0,
 	"internal/pause":     0,
 }
 

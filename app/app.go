@@ -27,8 +27,10 @@ import (
 	"github.com/statuswire/statuswire/internal/history"
 	"github.com/statuswire/statuswire/internal/identity"
 	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/mark"
 	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/internal/noise"
 	"github.com/statuswire/statuswire/internal/presence"
 	"github.com/statuswire/statuswire/internal/session"
 )
@@ -52,7 +54,8 @@ var (
 // App is one Statuswire process. It has one life: Start once, then Stop.
 type App struct {
 	opts  Options
-	log   *slog.Logger
+	log   *slog.Logger   // of all parts; it goes through noise
+	noise *noise.Handler // bounds what strangers can have written
 	keys  *keys.Set
 	ready atomic.Bool
 
@@ -104,7 +107,8 @@ func New(opts Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{opts: opts, log: opts.Logger, keys: set, sessions: session.NewRegistry()}
+	a := &App{opts: opts, noise: noise.New(opts.Logger.Handler(), noise.Options{Network: limit.Network}), keys: set, sessions: session.NewRegistry()}
+	a.log = slog.New(a.noise)
 
 	engineOpts := opts.Engine
 	engineOpts.Keys = set
@@ -165,7 +169,7 @@ func (a *App) Start(ctx context.Context) error {
 	} {
 		if err := part.start(ctx); err != nil {
 			err = fmt.Errorf("start the %s: %w", part.name, err)
-			return errors.Join(err, a.steps.run(context.WithoutCancel(ctx), a.opts.DrainTimeout, a.log))
+			return errors.Join(err, a.undo(context.WithoutCancel(ctx)))
 		}
 	}
 	return nil
@@ -177,7 +181,12 @@ func (a *App) Stop(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.started = true
-	return a.steps.run(ctx, a.opts.DrainTimeout, a.log)
+	return a.undo(ctx)
+}
+
+func (a *App) undo(ctx context.Context) error {
+	defer a.noise.Close()
+	return a.steps.run(ctx, a.opts.DrainTimeout, noise.Always(a.log))
 }
 
 func (a *App) startEngine(ctx context.Context) error {
@@ -311,7 +320,7 @@ func (a *App) startAdmin(ctx context.Context) error {
 		Sessions:  a.gateway,
 		Explainer: explainer{a.gateway, gateway.Evidence{Conversation: a.directory.Conversation, Grant: a.callout.Preview}},
 		Audit:     a.audit,
-		Logger:    a.log,
+		Logger:    noise.Always(a.log), // only operators reach it
 	})
 	if err != nil {
 		return err

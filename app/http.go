@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/gateway"
+	"github.com/statuswire/statuswire/internal/noise"
 	"github.com/statuswire/statuswire/web"
 )
 
@@ -44,7 +45,7 @@ func (a *App) startHTTP(context.Context) error {
 		WriteTimeout:      answerTimeout,
 		MaxHeaderBytes:    maxHeadBytes,
 		IdleTimeout:       idleTimeout,
-		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		ErrorLog:          noise.Lines(a.log, slog.LevelWarn),
 		ConnState: func(conn net.Conn, s http.ConnState) {
 			callers.state(conn, s)
 			newcomers.state(conn, s)

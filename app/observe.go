@@ -64,6 +64,7 @@ func (a *App) makeMetrics() *metrics.Metrics {
 			Edge:        a.edgeStats,
 			Audit:       func() metrics.AuditStats { return metrics.AuditStats(a.audit.Stats()) },
 			Marks:       a.markStats,
+			LogOmitted:  a.noise.Omitted,
 			Server:      a.serverStats,
 		},
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -32,9 +31,7 @@ type Broadcaster struct {
 	nc     *nats.Conn
 	dir    Directory
 	opts   Options
-	logger *slog.Logger
 	counts *counts
-	quiet  *quietLog
 	relay  *relay
 
 	ctx     context.Context // of the directory's answers; ends with Stop
@@ -59,9 +56,8 @@ func New(nc *nats.Conn, dir Directory, opts Options) (*Broadcaster, error) {
 	}
 	opts = opts.withDefaults()
 	b := &Broadcaster{
-		nc: nc, dir: dir, opts: opts, logger: opts.Logger,
+		nc: nc, dir: dir, opts: opts,
 		counts:  newCounts(),
-		quiet:   newQuietLog(opts.Logger),
 		relay:   newRelay(nc),
 		workers: make([]chan *nats.Msg, opts.Workers),
 		handed:  make(chan struct{}),

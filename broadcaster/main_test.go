@@ -15,6 +15,7 @@ import (
 	"github.com/statuswire/statuswire/internal/directory"
 	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/internal/noise"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -96,7 +97,8 @@ func openConfigured(t testing.TB, opts broadcaster.Options, config []byte) *hous
 	check(t, err)
 	t.Cleanup(nc.Close)
 	h.nc = nc
-	opts.Logger = slog.New(slog.NewTextHandler(h.log, nil))
+	// As in the process: what a publisher that has run wild writes is bounded there.
+	opts.Logger = slog.New(noise.New(slog.NewTextHandler(h.log, nil), noise.Options{}))
 	h.broadcaster, err = broadcaster.New(nc, h.dir, opts)
 	check(t, err)
 	check(t, h.broadcaster.Start(t.Context()))

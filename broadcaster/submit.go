@@ -47,7 +47,7 @@ func (b *Broadcaster) admit(ctx context.Context, c status.ConversationID, cat st
 	case errors.Is(err, directory.ErrNotFound):
 		return status.ErrUnknownConversation.Withf("unknown conversation %q: create it first", c)
 	case err != nil:
-		b.quiet.warn("cannot look up a conversation", "conversation", string(c), "error", err)
+		b.opts.Logger.Warn("cannot look up a conversation", "conversation", string(c), "error", err)
 		return status.ErrUnavailable.Withf("conversation %q cannot be looked up at the moment: publish again with the same id", c)
 	}
 	if isDefaultCategory(cat) || slices.Contains(conversation.Categories, cat) {
@@ -83,7 +83,7 @@ func (b *Broadcaster) forward(m *nats.Msg) *status.Error {
 	if relayed {
 		b.relay.forget()
 	}
-	b.quiet.warn("cannot forward a status", "subject", m.Subject, "error", err)
+	b.opts.Logger.Warn("cannot forward a status", "subject", m.Subject, "error", err)
 	return status.ErrUnavailable.Withf("the status cannot be stored at the moment: publish again with the same id")
 }
 
@@ -92,12 +92,12 @@ func (b *Broadcaster) refuse(m *nats.Msg, refusal *status.Error) {
 	b.counts.refuse(refusal)
 	if m.Reply == "" || status.IsReserved(m.Reply) {
 		b.counts.unanswered.Add(1)
-		b.quiet.warn("refused a status that has no reply subject", "subject", status.Quote(m.Subject), "reason", refusal.Description, "err_code", refusal.ErrCode)
+		b.opts.Logger.Warn("refused a status that has no reply subject", "subject", status.Quote(m.Subject), "reason", refusal.Description, "err_code", refusal.ErrCode)
 		return
 	}
 	if err := b.nc.Publish(m.Reply, refusal.Response()); err != nil {
 		b.counts.unanswered.Add(1)
-		b.quiet.warn("cannot answer a refused status", "subject", status.Quote(m.Subject), "reason", refusal.Description, "error", err)
+		b.opts.Logger.Warn("cannot answer a refused status", "subject", status.Quote(m.Subject), "reason", refusal.Description, "error", err)
 	}
 }
 

@@ -1,12 +1,14 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
+
+	"github.com/statuswire/statuswire/internal/noise"
 )
 
 // serverLog hands the server's lines to slog and keeps the first fatal one: the
@@ -60,8 +62,28 @@ func (l *serverLog) Tracef(string, ...any) {}
 
 func (l *serverLog) say(level slog.Level, format string, args []any) {
 	level, text := tame(level, fmt.Sprintf(format, args...))
-	l.logger.Log(context.Background(), level, text)
+	l.logger.Log(noise.Context(likeOf(format, text)), level, text)
 }
+
+// likeOf tells noise which lines are like this one, and whose it is. The server puts
+// a connection's address, number and name into its formats (client.go of nats-server
+// 2.15.2, String and format): those lines are all of a kind. Other formats are
+// constant.
+func likeOf(format, text string) (kind string, from netip.Addr) {
+	who, _, found := strings.Cut(text, " - ")
+	if !found {
+		return format, netip.Addr{}
+	}
+	if ap, err := netip.ParseAddrPort(who); err == nil {
+		return ofConnection, ap.Addr()
+	}
+	if strings.Contains(text, "id:") { // cid, rid, gid, lid: it came by a pipe
+		return ofConnection, netip.Addr{}
+	}
+	return format, netip.Addr{}
+}
+
+const ofConnection = "a connection of the NATS server"
 
 // tame gives a line of the server the weight that it has here, and takes out what a
 // client sent. The texts are those of nats-server 2.15.2.

@@ -66,6 +66,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	if s.Marks != nil {
 		f.marks(to, s.Marks())
 	}
+	if s.LogOmitted != nil {
+		to.figure(f.logOmitted, float64(s.LogOmitted()))
+	}
 	if s.Server == nil {
 		return
 	}

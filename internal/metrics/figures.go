@@ -16,6 +16,8 @@ type figures struct {
 
 	marksKept, markBytes, marksForgotten, marksRefused, marksWritten, markBytesWritten, markFailures figure
 
+	logOmitted figure
+
 	natsUp, natsConnections, natsConnected, natsSubscriptions, natsMessages, natsBytes figure
 	natsSlowConsumers, natsMemory, storeBytes, storeMemory, apiRequests, apiErrors     figure
 	streamMessages, streamBytes, streamSubjects, streamStored                          figure
@@ -30,6 +32,7 @@ func (f *figures) all() []figure {
 		f.requests, f.requestDuration,
 		f.auditEvents, f.auditLost, f.auditOverflowed, f.auditRecords, f.auditRetries, f.auditOpen,
 		f.marksKept, f.markBytes, f.marksForgotten, f.marksRefused, f.marksWritten, f.markBytesWritten, f.markFailures,
+		f.logOmitted,
 		f.natsUp, f.natsConnections, f.natsConnected, f.natsSubscriptions, f.natsMessages, f.natsBytes,
 		f.natsSlowConsumers, f.natsMemory, f.storeBytes, f.storeMemory, f.apiRequests, f.apiErrors,
 		f.streamMessages, f.streamBytes, f.streamSubjects, f.streamStored,
@@ -78,6 +81,8 @@ func newFigures() figures {
 		marksWritten:     counter("statuswire_marks_written_total", "Records of places that the stream MARKS has acknowledged, one for each connection."),
 		markBytesWritten: counter("statuswire_marks_written_bytes_total", "Bytes of the messages that these records were in."),
 		markFailures:     counter("statuswire_marks_write_failures_total", "Messages that the stream MARKS did not acknowledge; their records are written again."),
+
+		logOmitted: counter("statuswire_log_lines_omitted_total", "Log lines that were left out because others like them came too fast; the log sums them up."),
 
 		natsUp:            gauge("statuswire_nats_up", "1 if the NATS server answered the scrape, else 0."),
 		natsConnections:   gauge("statuswire_nats_connections", "Connections to the NATS server now, our own parts' included; a browser has one only while it logs in, or with links: keep."),

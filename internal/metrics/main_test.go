@@ -44,6 +44,7 @@ func allSources() metrics.Sources {
 		Marks: func() metrics.MarkStats {
 			return metrics.MarkStats{Keys: 50, Away: 1, Bytes: 51, Forgotten: 52, Refused: 53, Written: 54, WrittenBytes: 55, WriteFailures: 56}
 		},
+		LogOmitted: func() uint64 { return 57 },
 		Server: func() (metrics.ServerStats, error) {
 			return metrics.ServerStats{
 				Connections: 31, TotalConnections: 32, Subscriptions: 33, InMsgs: 34, OutMsgs: 35, InBytes: 36, OutBytes: 37,

@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/statuswire/statuswire/internal/noise"
 )
 
 // Options of the Metrics. Zero means the default everywhere.
@@ -65,7 +67,7 @@ const (
 // Handler answers GET with the figures in Prometheus' text format.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		ErrorLog:            slog.NewLogLogger(m.logger.Handler(), slog.LevelWarn),
+		ErrorLog:            noise.Lines(m.logger, slog.LevelWarn),
 		ErrorHandling:       promhttp.ContinueOnError,
 		MaxRequestsInFlight: maxScrapes,
 		Timeout:             scrapeTimeout,

@@ -13,6 +13,8 @@ type Sources struct {
 	Edge        func() map[string]EndpointStats // by the endpoint's name
 	Audit       func() AuditStats
 	Marks       func() MarkStats
+	// LogOmitted is how many log lines were left out.
+	LogOmitted func() uint64
 	// Server is the embedded NATS server. With an error the figure nats_up is 0
 	// and the server's others are left out.
 	Server func() (ServerStats, error)

@@ -28,7 +28,6 @@ type Tracker struct {
 	stopped  bool
 	received uint64
 	invalid  uint64
-	warned   time.Time
 }
 
 // wire is what the tracker needs of a NATS connection. listen hands over what
@@ -245,7 +244,7 @@ func (t *Tracker) receive(m *nats.Msg) {
 	t.received++
 	if err != nil {
 		t.invalid++
-		t.warnLocked("presence: a message of a node makes no sense", "subject", m.Subject, "error", err)
+		t.opts.Logger.Warn("presence: a message of a node makes no sense", "subject", m.Subject, "error", err)
 		return
 	}
 	nodes, clashes := len(t.state.peers), t.state.clashes
@@ -254,16 +253,6 @@ func (t *Tracker) receive(m *nats.Msg) {
 		t.opts.Logger.Info("presence: a node appeared", "node", msg.Node)
 	}
 	if t.state.clashes > clashes {
-		t.warnLocked("presence: another node has this node's name: give each its own server_name in nats.conf", "node", msg.Node)
-	}
-}
-
-// warnSpacing is the least time between two warnings that others can cause.
-const warnSpacing = 10 * time.Second
-
-func (t *Tracker) warnLocked(text string, args ...any) {
-	if now := time.Now(); now.Sub(t.warned) >= warnSpacing {
-		t.warned = now
-		t.opts.Logger.Warn(text, args...)
+		t.opts.Logger.Warn("presence: another node has this node's name: give each its own server_name in nats.conf", "node", msg.Node)
 	}
 }

@@ -1,0 +1,56 @@
+package noise
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Text is s as a record may hold it: in one line, valid UTF-8, without a credential,
+// and with at most maxBytes of s.
+func Text(s string, maxBytes int) string { return strings.Map(printable, short(s, maxBytes)) }
+
+// printable replaces what moves a cursor, or hides or turns around other text.
+func printable(r rune) rune {
+	if unicode.IsPrint(r) {
+		return r
+	}
+	return utf8.RuneError
+}
+
+// short is s with at most maxBytes of it and without a credential.
+func short(s string, maxBytes int) string {
+	// What is looked through for credentials is bounded as well. A credential that
+	// is cut here is found by its beginning.
+	tail := ""
+	if most := 4 * maxBytes; len(s) > most {
+		s, tail = s[:most], ellipsis
+	}
+	s = strings.ToValidUTF8(redact(s), string(utf8.RuneError))
+	if len(s) <= maxBytes {
+		return s + tail
+	}
+	cut := maxBytes
+	for cut > maxBytes-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + ellipsis
+}
+
+const ellipsis = "…"
+
+// credential finds JWTs, whole or cut, and nkey seeds. What all of them have is
+// looked for in redact first.
+var credential = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)*|S[ACNOUX][A-Z2-7]{40,}`)
+
+const credentialMark = "[credential]"
+
+// redact takes out what looks like a JWT or an nkey seed: a browser can name a
+// subject, or its origin, so.
+func redact(s string) string {
+	if strings.Contains(s, "eyJ") || len(s) > 40 && strings.ContainsRune(s, 'S') {
+		return credential.ReplaceAllLiteralString(s, credentialMark)
+	}
+	return s
+}
