@@ -87,8 +87,9 @@ func (a *App) routes() http.Handler {
 	if a.demo != nil {
 		mux.HandleFunc("GET /demo.json", a.demo.serveTokens)
 	}
+	mux.Handle("/ws", a.gateway)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		if (r.URL.Path == "/" || r.URL.Path == "/ws") && gateway.IsUpgrade(r) {
+		if r.URL.Path == "/" && gateway.IsUpgrade(r) {
 			a.gateway.ServeHTTP(w, r)
 			return
 		}

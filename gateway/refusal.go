@@ -139,8 +139,21 @@ type refusedUpgrade struct {
 
 // Refusals that no limit makes.
 var (
-	upgradeStopping = refusedUpgrade{http.StatusServiceUnavailable, 2, "the server is stopping: try again"}
-	upgradeOrigin   = refusedUpgrade{http.StatusForbidden, 0, "this origin is not allowed: add it to allowed_origins"}
+	upgradeStopping    = refusedUpgrade{http.StatusServiceUnavailable, 2, "the server is stopping: try again"}
+	upgradeUnavailable = refusedUpgrade{http.StatusServiceUnavailable, retryAfterOthers, reasonUnavailable}
+	upgradeOrigin      = refusedUpgrade{http.StatusForbidden, 0, "this origin is not allowed: add it to allowed_origins"}
+)
+
+// Refusals of a handshake that is none (RFC 6455, section 4.2.1).
+var (
+	upgradeMethod     = refusedUpgrade{http.StatusMethodNotAllowed, 0, "a WebSocket begins with GET"}
+	upgradeProto      = refusedUpgrade{http.StatusHTTPVersionNotSupported, 0, "a WebSocket begins with HTTP/1.1: have the proxy in front ask by that"}
+	upgradeWanted     = refusedUpgrade{http.StatusUpgradeRequired, 0, "this is a WebSocket endpoint: the header Upgrade must list websocket"}
+	upgradeConnection = refusedUpgrade{http.StatusBadRequest, 0, "the header Connection must list Upgrade: have the proxy in front pass it on"}
+	upgradeNoVersion  = refusedUpgrade{http.StatusBadRequest, 0, "the header Sec-WebSocket-Version is missing"}
+	upgradeVersion    = refusedUpgrade{http.StatusUpgradeRequired, 0, "the header Sec-WebSocket-Version must be 13"}
+	upgradeKey        = refusedUpgrade{http.StatusBadRequest, 0, "the header Sec-WebSocket-Key must be one, of 16 bytes in base64"}
+	upgradeBody       = refusedUpgrade{http.StatusBadRequest, 0, "an upgrade has no body"}
 )
 
 // retryAfterOthers is how many seconds to wait, at least, for what ends when

@@ -7,14 +7,13 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/gobwas/ws"
-
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/metrics"
 )
 
 // ServeHTTP upgrades the request to a WebSocket and serves it. It returns at
-// once; the socket goes on by itself.
+// once; the socket goes on by itself. All refusals come before the connection is
+// taken from the HTTP server, which answers and closes it.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.isStopping() {
 		g.deps.Metrics.Refused(metrics.RefusalStopping, false)
@@ -27,6 +26,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseUpgrade(w, upgradeOrigin)
 		return
 	}
+	key, wrong := checkHandshake(r)
+	if wrong != nil {
+		g.deps.Metrics.Refused(metrics.RefusalProtocol, false)
+		refuseUpgrade(w, *wrong)
+		return
+	}
 	place, v := g.admission.enter(time.Now(), remote)
 	if v.Refused() {
 		refuseUpgrade(w, upgradeLimited(v))
@@ -34,14 +39,13 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	token := g.cookieToken(r)
 
-	conn, rw, _, err := ws.UpgradeHTTP(r, w)
-	if err != nil {
+	conn, in, wrong := takeOver(w, key)
+	if wrong != nil {
 		place.leave()
-		return // the upgrader has answered
+		refuseUpgrade(w, *wrong)
+		return
 	}
-	conn = unwrapped(conn)
-	_ = conn.SetDeadline(time.Time{})
-	s := newWebSocket(g, conn, rw.Reader, remote, token)
+	s := newWebSocket(g, conn, in, remote, token)
 	s.place = place
 	if !g.add(&s.socket) {
 		place.leave()
@@ -67,7 +71,16 @@ func refuseUpgrade(w http.ResponseWriter, why refusedUpgrade) {
 	if why.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(why.retryAfter))
 	}
-	w.Header().Set("Connection", "close")
+	h := w.Header()
+	h.Set("Connection", "close")
+	switch why.code {
+	case http.StatusMethodNotAllowed:
+		h.Set("Allow", http.MethodGet)
+	case http.StatusUpgradeRequired: // RFC 9110, section 15.5.22; RFC 6455, section 4.4
+		h.Add("Connection", "Upgrade")
+		h.Set("Upgrade", "websocket")
+		h.Set("Sec-WebSocket-Version", webSocketVersion)
+	}
 	http.Error(w, why.text, why.code)
 }
 
@@ -93,10 +106,4 @@ func (g *Gateway) cookieToken(r *http.Request) string {
 		return ""
 	}
 	return c.Value
-}
-
-// IsUpgrade is true for a request that wants a WebSocket (RFC 6455, section 4.1).
-func IsUpgrade(r *http.Request) bool {
-	return r.Method == http.MethodGet && headerHasToken(r.Header, "Connection", "upgrade") &&
-		headerHasToken(r.Header, "Upgrade", "websocket")
 }

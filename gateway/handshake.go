@@ -1,0 +1,87 @@
+package gateway
+
+import (
+	"bufio"
+	"crypto/sha1"
+	"encoding/base64"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Of the opening handshake (RFC 6455, section 4.2).
+const (
+	webSocketVersion = "13"
+	acceptGUID       = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+	nonceBytes       = 16
+)
+
+// IsUpgrade is true for a request that wants a WebSocket, as far as it says so in
+// Upgrade. What else it lacks it is told by ServeHTTP.
+func IsUpgrade(r *http.Request) bool {
+	return r.Method == http.MethodGet && headerHasToken(r.Header, "Upgrade", "websocket")
+}
+
+// checkHandshake says what is wrong with the client's half of the handshake (RFC
+// 6455, section 4.2.1), or returns the key that the answer proves to have seen.
+// Subprotocols and extensions that the client offers are not taken up, which is the
+// server's to decide: neither is in the answer.
+func checkHandshake(r *http.Request) (key string, wrong *refusedUpgrade) {
+	switch {
+	case r.Method != http.MethodGet:
+		return "", &upgradeMethod
+	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor > 1:
+		return "", &upgradeProto
+	case !headerHasToken(r.Header, "Upgrade", "websocket"):
+		return "", &upgradeWanted
+	case !headerHasToken(r.Header, "Connection", "upgrade"):
+		return "", &upgradeConnection
+	case len(r.Header["Sec-Websocket-Version"]) == 0:
+		return "", &upgradeNoVersion
+	case strings.Join(r.Header["Sec-Websocket-Version"], ",") != webSocketVersion:
+		return "", &upgradeVersion
+	case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
+		return "", &upgradeBody
+	}
+	keys := r.Header["Sec-Websocket-Key"]
+	if len(keys) != 1 {
+		return "", &upgradeKey
+	}
+	if nonce, err := base64.StdEncoding.DecodeString(keys[0]); err != nil || len(nonce) != nonceBytes {
+		return "", &upgradeKey
+	}
+	return keys[0], nil
+}
+
+// takeOver takes the connection of a request whose handshake is good from the HTTP
+// server and answers the handshake. What is refused has been taken from nobody: the
+// HTTP server answers. A connection that does not take the answer is closed, and
+// ends like every socket whose browser has gone.
+func takeOver(w http.ResponseWriter, key string) (net.Conn, *bufio.Reader, *refusedUpgrade) {
+	hijacker, ok := w.(http.Hijacker)
+	if !ok {
+		return nil, nil, &upgradeProto
+	}
+	conn, rw, err := hijacker.Hijack()
+	if err != nil {
+		return nil, nil, &upgradeUnavailable
+	}
+	conn = unwrapped(conn)
+	_ = conn.SetDeadline(time.Now().Add(handshakeAnswerTime))
+	if _, err := io.WriteString(conn, handshakeAnswer(key)); err != nil {
+		_ = conn.Close()
+	}
+	_ = conn.SetDeadline(time.Time{})
+	return conn, rw.Reader, nil
+}
+
+// handshakeAnswerTime is for an answer that fits into any socket's empty buffer.
+const handshakeAnswerTime = 5 * time.Second
+
+func handshakeAnswer(key string) string {
+	sum := sha1.Sum([]byte(key + acceptGUID)) // as section 4.2.2 has it; it keeps no secret
+	return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Accept: " + base64.StdEncoding.EncodeToString(sum[:]) + "\r\n\r\n"
+}
