@@ -27,6 +27,10 @@ type serveCommand struct {
 // Run serves until SIGINT, SIGTERM or SIGHUP, then closes everything in order. A second
 // signal ends the process at once.
 func (c *serveCommand) Run(ctx context.Context, std streams) error {
+	// Whoever reads stdout or stderr may go (`serve | head`, a log collector that
+	// restarts): then a line is lost, as os/signal has it, and not the server. The
+	// other commands end by it, as a filter does.
+	signal.Ignore(syscall.SIGPIPE)
 	opts, err := c.options()
 	if err != nil {
 		return err
