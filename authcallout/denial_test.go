@@ -56,6 +56,9 @@ func TestEveryFaultOfATokenIsFinalAndSaysItsReason(t *testing.T) {
 		identity.ErrEmpty, identity.ErrTooLong, identity.ErrMalformed, identity.ErrWrongAlgorithm,
 		identity.ErrWrongSignature, identity.ErrExpired, identity.ErrNotYetValid, identity.ErrMissingExpiry,
 		identity.ErrMissingUser, identity.ErrBadUser, identity.ErrWrongIssuer, identity.ErrWrongAudience,
+		identity.ErrBadHeader, identity.ErrCritical, identity.ErrBadClaims, identity.ErrTwice, identity.ErrBadExpiry,
+		identity.ErrBadNotBefore, identity.ErrBadIssuedAt, identity.ErrBadIssuer, identity.ErrBadAudience,
+		identity.ErrBadID, identity.ErrWrongType, identity.ErrUserNoString,
 	} {
 		d, cause := authcallout.DenialOf(fmt.Errorf("wrapped: %w", fault))
 		if d.Reason != fault.Reason || !d.Final || cause != authcallout.CauseToken {

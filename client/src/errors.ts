@@ -12,6 +12,8 @@ export type ErrorKind =
   | "token_malformed"
   | "token_algorithm"
   | "token_signature"
+  | "token_type"
+  | "token_bad_claim"
   | "token_expired"
   | "token_not_yet_valid"
   | "token_no_expiry"

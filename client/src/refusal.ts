@@ -36,6 +36,8 @@ const loginRules: readonly Rule[] = [
   [/^token malformed/, token("token_malformed")],
   [/^token has the wrong signature algorithm/, token("token_algorithm")],
   [/^token has a wrong signature/, token("token_signature")],
+  [/^token has the wrong type/, token("token_type")],
+  [/^token has a bad claim/, token("token_bad_claim")],
   [/^token expired/, token("token_expired")],
   [/^token not yet valid/, token("token_not_yet_valid")],
   [/^token has no expiry/, token("token_no_expiry")],

@@ -134,8 +134,10 @@ describe("every refusal of docs/errors.md has its error", () => {
 test("each refusal of a login and each close has the kind that names it", () => {
   const login = rows("The login is refused").map(([reason = ""]) => loginError(`Authorization Violation: ${reason.replaceAll("*", "")}`).kind);
   assert.deepEqual(login, [
-    "no_token", "no_token", "token_too_long", "token_malformed", "token_algorithm", "token_signature", "token_expired", "token_not_yet_valid",
-    "token_no_expiry", "token_no_user", "token_bad_user", "token_issuer", "token_audience", "not_theirs", "bad_conversation", "token_too_long",
+    "no_token", "no_token", "token_too_long", "token_malformed", "token_malformed", "token_malformed", "token_malformed", "token_algorithm",
+    "token_signature", "token_type", "token_bad_claim", "token_bad_claim", "token_bad_claim", "token_bad_claim", "token_bad_claim",
+    "token_bad_claim", "token_bad_claim", "token_expired", "token_not_yet_valid", "token_no_expiry", "token_no_user", "token_bad_user",
+    "token_bad_user", "token_issuer", "token_audience", "not_theirs", "bad_conversation", "token_too_long",
     "protocol", "protocol", "protocol",
   ]);
   const stays = rows("The socket stays").slice(1, -1).map(([reason = ""]) => {
