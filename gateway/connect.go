@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -80,7 +81,7 @@ func (s *socket) login(ctx context.Context, opts connectOptions, join status.Con
 	ctx, cancel := context.WithTimeout(ctx, s.gateway.opts.LoginTimeout)
 	defer cancel()
 	cred := s.gateway.credential(s.credentialKey(opts.AuthToken))
-	err := cred.ensure(ctx, s, opts, need{join: join})
+	err := cred.ensure(ctx, s, opts, need{join: join, paid: true})
 	if err != nil {
 		cred.release()
 		var denial *session.Denial
@@ -89,6 +90,10 @@ func (s *socket) login(ctx context.Context, opts connectOptions, join status.Con
 			denied := closeDenied(denial.Reason)
 			denied.user = denial.User
 			return end(denied)
+		}
+		if r := grantRefusal(err); r.is() {
+			s.note("", r)
+			return end(closeLimited(r.reason, cmp.Or(r.retryAfter, retryAfterOthers)))
 		}
 		s.gateway.opts.Logger.Warn("no verdict for a browser", "remote", s.remote, "error", err)
 		return end(closePassing(reasonUnavailable))

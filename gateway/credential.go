@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -35,6 +36,7 @@ type credential struct {
 
 	mu      sync.Mutex // guards what follows
 	grant   *session.Grant
+	uses    uses // of the grant's conversations
 	sockets map[*socket]struct{}
 	timer   *time.Timer
 
@@ -49,6 +51,7 @@ type need struct {
 	join          status.ConversationID   // else the callout denies all; "" for none
 	conversations []status.ConversationID // to be covered, as far as they are the user's
 	fresh         bool                    // ask again even if the grant held covers all
+	paid          bool                    // a decision counts as a change of the grant, if the user is known
 }
 
 // Bounds of what is held for tokens.
@@ -178,8 +181,9 @@ func (c *credential) current() *session.Grant {
 }
 
 // ensure makes the grant cover what the caller needs, by a link if it does not
-// yet. A denial is a *session.Denial. The caller checks the grant afterwards:
-// what the callout leaves out is no error here.
+// yet. A denial is a *session.Denial; beside it there are *grantLimited and
+// errGrantFull. The caller checks the grant afterwards: what the callout leaves out
+// is no error here.
 func (c *credential) ensure(ctx context.Context, s *socket, opts connectOptions, n need) error {
 	select {
 	case c.turn <- struct{}{}:
@@ -194,8 +198,17 @@ func (c *credential) ensure(ctx context.Context, s *socket, opts connectOptions,
 	if !n.fresh && n.metBy(held) {
 		return nil
 	}
+	want, err := c.wanted(n)
+	if err != nil {
+		return err
+	}
+	if n.paid && n.user != "" {
+		if err := c.gateway.changeGrant(s, n.user); err != nil {
+			return err
+		}
+	}
 	changes := c.gateway.reviews.changes.Load()
-	grant, link, err := c.gateway.verdict(ctx, s, opts, session.Ask{Join: n.join, Want: c.wanted(n)})
+	grant, link, err := c.gateway.verdict(ctx, s, opts, session.Ask{Join: n.join, Want: want})
 	if err != nil {
 		return err
 	}
@@ -223,34 +236,6 @@ func (n need) metBy(g *session.Grant) bool {
 		!slices.ContainsFunc(n.conversations, func(id status.ConversationID) bool { return !g.Covers(id) })
 }
 
-// wanted is what the next grant should cover: what the present one does and
-// what is needed. When that is more than a grant may hold, what no socket uses
-// is left out.
-func (c *credential) wanted(n need) []status.ConversationID {
-	want := map[status.ConversationID]struct{}{}
-	if g := c.current(); g != nil {
-		for _, id := range g.Conversations {
-			want[id] = struct{}{}
-		}
-	}
-	if len(want) >= maxConversations {
-		want = c.inUse()
-	}
-	for _, id := range n.conversations {
-		want[id] = struct{}{}
-	}
-	return slices.Sorted(maps.Keys(want))
-}
-
-// inUse is the conversations in which a socket of the credential has a subscription.
-func (c *credential) inUse() map[status.ConversationID]struct{} {
-	used := map[status.ConversationID]struct{}{}
-	for _, s := range c.attached() {
-		s.addConversations(used)
-	}
-	return used
-}
-
 func (c *credential) attached() []*socket {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -260,6 +245,7 @@ func (c *credential) attached() []*socket {
 // adopt replaces the grant, for every socket that shares it.
 func (c *credential) adopt(g *session.Grant) {
 	c.mu.Lock()
+	c.uses = c.uses.renewed(c.grant, g)
 	c.grant = g
 	c.armLocked()
 	c.mu.Unlock()
@@ -313,7 +299,15 @@ func (c *credential) regrant() error {
 	return c.ensure(ctx, s, s.loginOptions(), need{fresh: true})
 }
 
-var errNoSocket = errors.New("no socket is left")
+var (
+	errNoSocket  = errors.New("no socket is left")
+	errGrantFull = errors.New("what is needed and in use is more than a grant may cover")
+)
+
+// grantLimited is the error of a change of the grant that the limit does not let pass.
+type grantLimited struct{ limit.Verdict }
+
+func (l *grantLimited) Error() string { return reasonTooManyGrantChanges(l.Verdict) }
 
 // expire ends the sockets whose grant is over.
 func (c *credential) expire(old *session.Grant) {

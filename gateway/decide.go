@@ -62,8 +62,8 @@ func (g *Gateway) decideJoin(ctx context.Context, c status.ConversationID, user 
 		return refusal{why: metrics.RefusalUnavailable, reason: reasonUnavailable}
 	case !admitted:
 		return refusal{why: metrics.RefusalConversation, reason: status.NotTheirs(string(c))}
-	case cred != nil && len(cred.inUse()) >= maxConversations:
-		return refusal{why: metrics.RefusalConversations, reason: reasonTooManyConversations(maxConversations)}
+	case cred != nil && cred.isFull():
+		return refusedGrantFull()
 	}
 	return refusal{}
 }

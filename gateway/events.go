@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"errors"
+
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/metrics"
@@ -37,6 +39,23 @@ func (r refusal) inWords() refusal {
 // refusedBy is a refusal by a limit.
 func refusedBy(v limit.Verdict) refusal {
 	return refusal{why: metrics.Refusal(v.Name), limit: v.Name, reason: reasonLimited(v), retryAfter: v.RetryAfterSeconds()}
+}
+
+// grantRefusal is the refusal that an error of ensure is, none for other errors.
+func grantRefusal(err error) refusal {
+	var limited *grantLimited
+	switch {
+	case errors.As(err, &limited):
+		return refusedBy(limited.Verdict)
+	case errors.Is(err, errGrantFull):
+		return refusedGrantFull()
+	}
+	return refusal{}
+}
+
+// refusedGrantFull is a refusal of one more conversation than a grant may cover.
+func refusedGrantFull() refusal {
+	return refusal{why: metrics.RefusalConversations, reason: reasonTooManyConversations(maxConversations)}
 }
 
 // lostAccess is why a subscription ends when its user may not see the

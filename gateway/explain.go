@@ -259,7 +259,7 @@ func (x *explanation) decide(ctx context.Context, held *session.Grant, s *socket
 		return refusedBy(v)
 	}
 	more := func(g *session.Grant) (*session.Grant, refusal) {
-		next, r, err := x.wouldJoin(ctx, g, s, counted)
+		next, r, err := x.wouldJoin(ctx, g, s, v.Free, counted)
 		failed = err
 		if next != g {
 			o.grant, o.joined = next, true
@@ -278,8 +278,9 @@ func (x *explanation) decide(ctx context.Context, held *session.Grant, s *socket
 	return o, failed
 }
 
-// wouldJoin is what join comes to, without a link.
-func (x *explanation) wouldJoin(ctx context.Context, g *session.Grant, s *socket, before func() refusal) (*session.Grant, refusal, error) {
+// wouldJoin is what join comes to, without a link. restored says that it would bring
+// back what was there before a reconnect.
+func (x *explanation) wouldJoin(ctx context.Context, g *session.Grant, s *socket, restored bool, before func() refusal) (*session.Grant, refusal, error) {
 	c, ok := status.ConversationOf(x.Subject)
 	if !ok || g.Covers(c) {
 		return g, refusal{}, nil
@@ -291,12 +292,18 @@ func (x *explanation) wouldJoin(ctx context.Context, g *session.Grant, s *socket
 	if r := x.gateway.decideJoin(ctx, c, g.User, cred); r.is() {
 		return g, r, nil
 	}
+	if v := x.gateway.mayChangeGrant(g.User); v.Refused() && !restored {
+		return g, refusedBy(v), nil
+	}
 	if r := before(); r.is() {
 		return g, r, nil
 	}
 	want := []status.ConversationID{c}
 	if cred != nil {
-		want = cred.wanted(need{conversations: want})
+		var err error
+		if want, err = cred.wanted(need{conversations: want}); err != nil {
+			return g, refusedGrantFull(), nil
+		}
 	}
 	next, err := x.ev.Grant(ctx, g.User, session.Ask{Want: want})
 	if err != nil {
@@ -326,10 +333,10 @@ func (g *Gateway) wouldCount(ctx context.Context, subject string, user status.Us
 		v, usage = meter.Check(op), meter.Usage(now)
 		c, changes = g.changes.Check(now, string(user), subject, changeRule)
 	}
-	if !v.Refused() && op.Category != "" {
+	if !v.Refused() && countsAsChange(subject) {
 		v = c
 	}
-	return v, []limit.Usage{usage.Subscriptions, usage.Categories, changes}
+	return v, []limit.Usage{usage.Subscriptions, usage.Categories, changes, g.grantChanges.Usage(now, user)}
 }
 
 // decideAsk returns a refusal when too many requests wait for an answer.

@@ -23,7 +23,7 @@ func NewRelay(timeout time.Duration) *Relay {
 }
 
 // Ask is a request; what becomes of it is counted.
-func (r *Relay) Ask() (reply string) { return r.relay.await(r.socket, counted{r}) }
+func (r *Relay) Ask() (reply string) { return r.relay.await(r.socket, "", counted{r}) }
 
 // Answer is an answer that comes.
 func (r *Relay) Answer(m *nats.Msg) { r.relay.answer(m) }

@@ -88,7 +88,8 @@ type Gateway struct {
 
 	forwardedOnce sync.Once // guards a warning
 
-	changes *limit.Changes // subscription changes of each user
+	changes      *limit.Changes                // subscription changes of each user
+	grantChanges *limit.Windows[status.UserID] // login decisions that each user causes
 
 	relay    *relay
 	places   *eventPlaces
@@ -126,6 +127,7 @@ func New(deps Deps, opts Options) (*Gateway, error) {
 		idle:        map[*credential]struct{}{},
 		changes:     limit.NewChanges(),
 	}
+	g.grantChanges = limit.NewWindows[status.UserID](limit.GrantChanges, g.opts.Limits.GrantChanges, limit.GrantChangesPeriod)
 	g.linkSlots = make(chan struct{}, g.opts.MaxLinks)
 	g.admission = newAdmission(g.opts.Limits)
 	g.admission.onHit = g.limitedConnection

@@ -53,7 +53,11 @@ func (s *webSocket) listSubscriptions(reply string) {
 	slices.SortFunc(answer.Subscriptions, func(a, b listedSub) int {
 		return strings.Compare(a.Subject+" "+a.SID, b.Subject+" "+b.SID)
 	})
-	for _, u := range []limit.Usage{usage.Subscriptions, usage.Categories, usage.Operations, s.changes.Usage(now)} {
+	g, _ := s.held()
+	all := []limit.Usage{
+		usage.Subscriptions, usage.Categories, usage.Operations, s.changes.Usage(now), s.gateway.grantChanges.Usage(now, g.User),
+	}
+	for _, u := range all {
 		answer.Limits[u.Name] = listedUsed{Limit: max(u.Limit, limit.Unlimited), Used: u.Used, Left: u.Left()}
 	}
 	if body, err := encodeJSON(answer); err == nil {

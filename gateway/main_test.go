@@ -127,7 +127,7 @@ func newRig(t testing.TB, opts gateway.Options) *rig {
 // generous fills in limits that no test hits that is not about them.
 func generous(o limit.Options) limit.Options {
 	for rule, value := range map[*limit.Rule]int{
-		&o.Categories: 10_000, &o.SubscriptionChanges: 10_000, &o.Operations: 100_000,
+		&o.Categories: 10_000, &o.SubscriptionChanges: 10_000, &o.GrantChanges: 10_000, &o.Operations: 100_000,
 		&o.ConnectionsPerUser: 100_000, &o.ConnectionsPerAddress: 100_000,
 		&o.FailedLogins: 1_000, &o.Upgrades: 1_000_000,
 	} {

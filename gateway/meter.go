@@ -44,7 +44,7 @@ func (s *socket) setRulesLocked(grant *session.Grant) {
 // them. What the verdict refuses is not counted. A limit in dry-run that was hit
 // is reported here; a refusal is the caller's to report.
 func (s *socket) count(subs []*localSub) limit.Verdict {
-	var changes []string // of a category
+	var changes []string
 	for i, sub := range subs {
 		s.mu.Lock()
 		v := s.meter.Sub(sub.op)
@@ -56,7 +56,7 @@ func (s *socket) count(subs []*localSub) limit.Verdict {
 			s.uncount(subs[:i])
 			return v
 		}
-		if sub.op.Category != "" {
+		if sub.changes() {
 			changes = append(changes, sub.subject)
 		}
 	}
@@ -87,9 +87,20 @@ func (s *socket) uncount(subs []*localSub) {
 	}
 }
 
+// countsAsChange is true when the beginning and the end of a subscription count as
+// changes: of statuses, and of presence. Both cost a subscription at the server, and
+// perhaps a login decision; an inbox costs nobody anything, and many clients make one
+// for each request.
+func countsAsChange(subject string) bool {
+	_, ok := status.ConversationOf(subject)
+	return ok && !isEdge(subject)
+}
+
+func (sub *localSub) changes() bool { return sub.conversation != "" && !isEdge(sub.subject) }
+
 // countUnsub counts an UNSUB of the browser's as a change.
 func (s *socket) countUnsub(sub *localSub) {
-	if sub.op.Category == "" {
+	if !sub.changes() {
 		return
 	}
 	now := time.Now()
@@ -105,7 +116,7 @@ func (s *socket) closeMeters(subs map[string]*localSub) {
 	}
 	var held []string
 	for _, sub := range subs {
-		if sub.op.Category != "" {
+		if sub.changes() {
 			held = append(held, sub.subject)
 		}
 	}
@@ -196,6 +207,8 @@ func reasonLimited(v limit.Verdict) string {
 		return reasonTooManyChanges(v)
 	case limit.Subscriptions:
 		return reasonTooManySubs(v.Limit)
+	case limit.GrantChanges:
+		return reasonTooManyGrantChanges(v)
 	}
 	return ""
 }

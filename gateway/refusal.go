@@ -280,7 +280,11 @@ func reasonTooManyChanges(v limit.Verdict) string {
 }
 
 func reasonTooManyConversations(limit int) string {
-	return fmt.Sprintf("this login has subscriptions in %d conversations, which is its limit: unsubscribe from one first", limit)
+	return fmt.Sprintf("this login has subscriptions or requests in %d conversations, which is its limit: unsubscribe from one first", limit)
+}
+
+func reasonTooManyGrantChanges(v limit.Verdict) string {
+	return fmt.Sprintf("more than %d grant changes within a minute: try again in %d s", v.Limit, v.RetryAfterSeconds())
 }
 
 func reasonTooManyRequests(limit int) string {

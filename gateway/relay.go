@@ -32,6 +32,7 @@ type relay struct {
 type waiting struct {
 	socket *socket
 	to     answered
+	about  status.ConversationID
 	timer  *time.Timer
 
 	// Ends with the request; nil until its answer is paced. Guarded by relay.mu.
@@ -98,15 +99,17 @@ func (r *relay) stop() error {
 func (r *relay) forward(s *socket, subject string, body []byte, to answered) error {
 	m := &nats.Msg{Subject: subject, Data: body}
 	if to != nil {
-		m.Reply = r.await(s, to)
+		c, _ := status.ConversationOf(subject)
+		m.Reply = r.await(s, c, to)
 	}
 	return r.nc.PublishMsg(m)
 }
 
-// await returns the reply subject of a request of the socket, whose answer is for to.
-func (r *relay) await(s *socket, to answered) (reply string) {
+// await returns the reply subject of a request of the socket about c, whose answer is
+// for to.
+func (r *relay) await(s *socket, c status.ConversationID, to answered) (reply string) {
 	token := nats.NewInbox()[len(nats.InboxPrefix):]
-	w := &waiting{socket: s, to: to}
+	w := &waiting{socket: s, about: c, to: to}
 	r.mu.Lock()
 	r.waiting[token] = w
 	w.timer = time.AfterFunc(r.timeout, func() {
@@ -115,7 +118,7 @@ func (r *relay) await(s *socket, to answered) (reply string) {
 		}
 	})
 	r.mu.Unlock()
-	s.countRequest(1)
+	s.countRequest(c, 1)
 	return r.prefix + token
 }
 
@@ -125,7 +128,7 @@ func (r *relay) take(token string) *waiting {
 	w := r.dropLocked(token)
 	r.mu.Unlock()
 	if w != nil {
-		w.socket.countRequest(-1)
+		w.socket.countRequest(w.about, -1)
 	}
 	return w
 }

@@ -129,10 +129,21 @@ func (s *webSocket) inbox(subject string, header nats.Header, body []byte) {
 	}
 }
 
-func (s *socket) countRequest(n int) {
+// countRequest notes n more requests about the conversation that wait for an answer.
+func (s *socket) countRequest(c status.ConversationID, n int) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.requests += n
-	s.mu.Unlock()
+	if c == "" {
+		return
+	}
+	if s.asking == nil {
+		s.asking = map[status.ConversationID]int{}
+	}
+	if s.asking[c] += n; s.asking[c] <= 0 {
+		delete(s.asking, c)
+	}
+	s.touchLocked(c)
 }
 
 func (s *webSocket) wantsNoResponders() bool {

@@ -38,7 +38,8 @@ type socket struct {
 	credential *credential
 	grant      *session.Grant
 	subs       map[string]*localSub
-	requests   int // forwarded, without an answer yet
+	requests   int                           // forwarded, without an answer yet
+	asking     map[status.ConversationID]int // those requests, by conversation; nil before the first
 	link       *keptLink
 	closing    bool
 	meter      *limit.Meter                  // nil before the login
@@ -97,6 +98,9 @@ func (s *socket) leave() {
 	s.mu.Lock()
 	subs := s.subs
 	s.subs = map[string]*localSub{}
+	for _, sub := range subs {
+		s.usedLocked(sub)
+	}
 	cred, link := s.credential, s.link
 	s.credential, s.link = nil, nil
 	for c := range s.present {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/gobwas/ws"
 
@@ -137,10 +138,14 @@ func (s *socket) join(subject string, g *session.Grant, before func() refusal) (
 	if r := s.gateway.decideJoin(ctx, c, g.User, cred); r.is() {
 		return g, r
 	}
+	restored := s.restores(subject)
+	if v := s.gateway.mayChangeGrant(g.User); v.Refused() && !restored {
+		return g, refusedBy(v)
+	}
 	if r := before(); r.is() {
 		return g, r
 	}
-	if err := cred.ensure(ctx, s, s.loginOptions(), need{conversations: []status.ConversationID{c}}); err != nil {
+	if err := cred.ensure(ctx, s, s.loginOptions(), need{conversations: []status.ConversationID{c}, paid: !restored}); err != nil {
 		return g, s.joinFailed(err)
 	}
 	s.takeGrant() // the grant may have grown for another socket before
@@ -151,10 +156,19 @@ func (s *socket) join(subject string, g *session.Grant, before func() refusal) (
 	return g, refusal{}
 }
 
+// restores is true when a SUB of the subject brings back what the user had before a
+// reconnect.
+func (s *socket) restores(subject string) bool {
+	return s.changes.Check(time.Now(), subject).Free
+}
+
 func (s *socket) joinFailed(err error) refusal {
 	var denial *session.Denial
 	if errors.As(err, &denial) && denial.Final {
 		return refusal{why: metrics.RefusalToken, reason: denial.Reason}
+	}
+	if r := grantRefusal(err); r.is() {
+		return r
 	}
 	s.gateway.opts.Logger.Warn("no verdict for a join", "remote", s.remote, "error", err)
 	return refusal{why: metrics.RefusalUnavailable, reason: reasonUnavailable}
@@ -174,6 +188,7 @@ func (s *socket) keep(sub *localSub) bool {
 		return false
 	}
 	s.subs[sub.sid] = sub
+	s.usedLocked(sub)
 	s.markLocked(sub.subject)
 	s.presentLocked(sub.conversation, 1)
 	return true
@@ -215,6 +230,7 @@ func (s *socket) forgetLocked(sub *localSub) {
 		return
 	}
 	delete(s.subs, sub.sid)
+	s.usedLocked(sub)
 	s.markLocked(sub.subject)
 	s.meter.Unsub(sub.op)
 	s.presentLocked(sub.conversation, -1)
@@ -337,17 +353,6 @@ func (s *socket) loginOptions() connectOptions {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.connect
-}
-
-// addConversations notes the conversations in which the socket has a subscription.
-func (s *socket) addConversations(used map[status.ConversationID]struct{}) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, sub := range s.subs {
-		if sub.conversation != "" {
-			used[sub.conversation] = struct{}{}
-		}
-	}
 }
 
 func isInbox(subject string) bool { return strings.HasPrefix(subject, "_INBOX.") }

@@ -42,6 +42,10 @@ func (s *webSocket) renewToken(reply, token string) {
 		answer.Error = &tokenError{Code: 401, Description: denial.Reason}
 	case errors.As(err, &limited):
 		answer.Error = &tokenError{Code: 429, Description: limited.Error()}
+	case grantRefusal(err).is():
+		r := grantRefusal(err)
+		s.note(status.GatewayToken, r)
+		answer.Error = &tokenError{Code: 429, Description: r.reason}
 	default:
 		s.gateway.opts.Logger.Warn("no verdict for a fresh token", "remote", s.remote, "error", err)
 		answer.Error = &tokenError{Code: 503, Description: reasonUnavailable}
@@ -76,7 +80,7 @@ func (s *webSocket) switchToken(token string) (*session.Grant, error) {
 	// What the socket uses now it goes on using: the new grant is asked for it.
 	used := map[status.ConversationID]struct{}{}
 	s.addConversations(used)
-	n := need{user: held.User, conversations: slices.Collect(maps.Keys(used))}
+	n := need{user: held.User, conversations: slices.Collect(maps.Keys(used)), paid: true}
 	if err := fresh.ensure(ctx, &s.socket, opts, n); err != nil {
 		fresh.release()
 		return nil, err

@@ -303,7 +303,7 @@ func (l *life) subscribe(slot int) {
 	case kind < 15:
 		w.subject = "status." + id + []string{".*", ".*", ".*", ".>"}[what/3%4]
 	case kind < 17:
-		w.subject, w.counted = "presence."+id, false
+		w.subject = "presence." + id
 	case kind < 19:
 		w.subject, w.counted, w.conv, w.queue = fmt.Sprintf("%s.x%d", b.inbox, what), false, -1, ""
 	case kind < 20:

@@ -31,8 +31,8 @@ const (
 // want is one SUB of a tab.
 type want struct {
 	sid, subject, queue string
-	conv                int // -1 for none
-	counted             bool
+	conv                int  // -1 for none
+	counted             bool // as a subscription change
 	round               int
 	fate                fate
 	unsubbed            bool
@@ -56,7 +56,7 @@ func (w *want) live() bool                  { return w.fate == accepted && !w.un
 func (l *life) categories(w *want) (sure, perhaps []string) {
 	tokens := strings.SplitN(w.subject, ".", 3)
 	switch {
-	case !w.counted:
+	case !w.counted || tokens[0] != "status":
 		return nil, nil
 	case tokens[2] != "*" && tokens[2] != ">":
 		one := []string{tokens[1] + "." + tokens[2]}

@@ -57,6 +57,16 @@ limits {
 	})
 }
 
+// A user of many conversations made the server decide a login for each request.
+func TestAskingOverManyConversationsCostsNoMoreLoginsThanAllowed(t *testing.T) {
+	s := startStatuswire(t, "--config", writeConfig(t, "limits { grant_changes: 10 }"))
+	got := nodeTestsWithLedger(t, s, "configured/grants.mjs")
+	wantFigures(t, got, map[string]float64{
+		refusals("grant_changes", "false"):                     2 * 4,
+		`statuswire_callout_verdicts_total{verdict="granted"}`: 2 * (1 + 10),
+	})
+}
+
 func TestLimitsInDryRunCountAndLetPass(t *testing.T) {
 	s := startStatuswire(t, "--config", writeConfig(t, `
 limits {

@@ -177,7 +177,7 @@ func TestWhyAtALimit(t *testing.T) {
 		{"categories", "carla", 10, func(i int) (string, string) {
 			subject := fmt.Sprintf("status.carla.x%d", i)
 			return fmt.Sprintf("SUB %s %d", subject, i), subject
-		}, "categories 10 of 10, subscription_changes 10 of 30: categories is hit"},
+		}, "categories 10 of 10, subscription_changes 10 of 30, grant_changes 1 of 120: categories is hit"},
 		{"subscriptions", "susan", 12, func(i int) (string, string) {
 			subject := fmt.Sprintf("_INBOX.%d", i)
 			return fmt.Sprintf("SUB %s %d", subject, i), subject
@@ -225,7 +225,7 @@ func TestWhyForPeople(t *testing.T) {
 		`              from: directory entry "c1"`,
 		`grant       the grant of the next connection would grow by a join: then it covers "c1" until `,
 		`              from: what the callout would sign now`,
-		`limits      the next connection: subscriptions 0 of 64, categories 0 of 10, subscription_changes 0 of 30: none is hit`,
+		`limits      the next connection: subscriptions 0 of 64, categories 0 of 10, subscription_changes 0 of 30, grant_changes 0 of 120: none is hit`,
 		`verdict     allowed`,
 	} {
 		if !strings.Contains(out, want) {

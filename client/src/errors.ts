@@ -58,6 +58,7 @@ export type ErrorKind =
 export type LimitName =
   | "categories"
   | "subscription_changes"
+  | "grant_changes"
   | "subscriptions"
   | "conversations"
   | "requests"

@@ -26,6 +26,7 @@ const connection = (kind: ErrorKind): Make => (message, details) => new Connecti
 
 const notTheirs: Rule = [/is not found or not yours$/, access("not_theirs")];
 const notAvailable: Rule = [/^the service is not available just now/, unavailable("unavailable")];
+const grantChanges: Rule = [/^more than \d+ grant changes/, limit("grant_changes")];
 const failedLogins: Rule = [/failed logins from this address/, limit("failed_logins")];
 
 /** Reasons of a login. */
@@ -50,6 +51,7 @@ const loginRules: readonly Rule[] = [
   [/^a connection is authenticated once/, connection("protocol")],
   [/^bad conversation id/, request("bad_conversation")],
   notTheirs,
+  grantChanges,
   failedLogins,
 ];
 
@@ -60,7 +62,8 @@ const permissionRules: readonly Rule[] = [
   [/^this connection has \d+ categories of|^it covers \d+ more categories/, limit("categories")],
   [/^more than \d+ subscription changes/, limit("subscription_changes")],
   [/^this connection has \d+ subscriptions/, limit("subscriptions")],
-  [/^this login has subscriptions in \d+ conversations/, limit("conversations")],
+  grantChanges,
+  [/^this login has subscriptions or requests in \d+ conversations/, limit("conversations")],
   [/^\d+ requests wait for an answer/, limit("requests")],
   [/^only status, presence and inbox subjects/, request("not_served")],
   [/^this is no category/, request("bad_category")],
@@ -83,6 +86,7 @@ const closeRules: readonly Rule[] = [
   [/^no CONNECT in time/, connection("too_slow_connect")],
   [/^the service is not available just now/, connection("not_ready")],
   [/^this user has \d+ connections/, limit("connections_per_user")],
+  grantChanges,
   failedLogins,
   [/^too many operations/, limit("operations")],
   [/^too many frames/, limit("frames")],

@@ -145,7 +145,7 @@ test("each refusal of a login and each close has the kind that names it", () => 
     return error instanceof LimitError ? error.limit : error.kind;
   });
   assert.deepEqual(stays, [
-    "not_theirs", "access_ended", "categories", "categories", "subscription_changes", "subscriptions", "conversations", "requests", "not_served",
+    "not_theirs", "access_ended", "categories", "categories", "subscription_changes", "subscriptions", "conversations", "grant_changes", "requests", "not_served",
     "bad_category", "bad_queue", "unavailable", "unavailable", "statuses_missing", "ahead_of_stream", "statuses_missing",
   ]);
   const closes = rows("The socket closes").map(([code = "", reasons = ""]) => {
@@ -154,7 +154,7 @@ test("each refusal of a login and each close has the kind that names it", () => 
   });
   assert.deepEqual(closes, [
     "grant_expired", "server_stopping", "no_answer", "ended_by_operator", "access_unreadable", "protocol", "protocol", "protocol", "operations", "frames",
-    "too_large", "not_ready", "connections_per_user", "failed_logins", "too_slow_connect", "connection_lost",
+    "too_large", "not_ready", "connections_per_user", "grant_changes", "failed_logins", "too_slow_connect", "connection_lost",
   ]);
 });
 
@@ -187,6 +187,7 @@ test("the classes are what one tells apart", () => {
 test("a limit has its name and the time to wait", () => {
   const cases: [string, LimitName, number | undefined][] = [
     ["more than 30 subscription changes within a minute: try again in 12 s", "subscription_changes", 12_000],
+    ["more than 120 grant changes within a minute: try again in 12 s", "grant_changes", 12_000],
     ["it covers 2 more categories, and this connection has 10 of 10: subscribe to single ones, or unsubscribe first", "categories", undefined],
     ["this connection has 64 subscriptions, which is its limit: unsubscribe from one first", "subscriptions", undefined],
     ["64 requests wait for an answer, which is the limit: wait for one first", "requests", undefined],

@@ -8,7 +8,7 @@
 //	FrameMeter  one connection: WebSocket frames that bring no operation, a second
 //	Changes     one user on this node: subscription changes a minute
 //	Counters    how many at once, by key: connections of a user, of an address
-//	Windows     how many in a while, by key: failed logins of an address
+//	Windows     how many in a while, by key: failed logins of an address, changes of a user's grant
 //	Rate        how many a second, all together: upgrades
 //
 // A Meter and a FrameMeter have no lock: they belong to their connection. The

@@ -121,6 +121,37 @@ func TestWindowsInDryRunCountAndLetPass(t *testing.T) {
 	}
 }
 
+func TestWindowsTakeUpToTheLimitAndCountNothingThatIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := limit.NewWindows[string](limit.GrantChanges, limit.Rule{Value: 3}, limit.GrantChangesPeriod)
+		for i := range 3 {
+			if v := w.Take(time.Now(), "alice"); v.Hit() {
+				t.Fatalf("%d: %+v", i, v)
+			}
+			time.Sleep(time.Second)
+		}
+		for range 5 {
+			if v := w.Take(time.Now(), "alice"); !v.Refused() || v.RetryAfterSeconds() != 57 {
+				t.Fatalf("%+v", v)
+			}
+		}
+		if v := w.Take(time.Now(), "bob"); v.Hit() {
+			t.Fatalf("another user: %+v", v)
+		}
+		want := limit.Usage{Name: limit.GrantChanges, Limit: 3, Used: 3}
+		if u := w.Usage(time.Now(), "alice"); u != want {
+			t.Fatalf("%+v, want %+v", u, want)
+		}
+		time.Sleep(57 * time.Second)
+		if v := w.Take(time.Now(), "alice"); v.Hit() {
+			t.Fatalf("after a minute: %+v", v)
+		}
+		if u := w.Usage(time.Now(), "carol"); u.Used != 0 || w.Len() != 2 {
+			t.Fatalf("%+v, %d keys: asking enters nobody", u, w.Len())
+		}
+	})
+}
+
 func TestWindowsForgetTheLeastRecentKeyAboveTheBound(t *testing.T) {
 	w := limit.NewWindows[int](limit.FailedLogins, limit.Rule{Value: 1}, time.Minute)
 	now := time.Now()
@@ -230,7 +261,7 @@ func TestOptionsHaveDefaultsAndRanges(t *testing.T) {
 		limit.Operations: d.Operations.Value, limit.Frames: d.Frames.Value, limit.SubscriptionChanges: d.SubscriptionChanges.Value,
 		limit.ConnectionsPerUser: d.ConnectionsPerUser.Value, limit.ConnectionsPerAddress: d.ConnectionsPerAddress.Value,
 		limit.FailedLogins: d.FailedLogins.Value, limit.Upgrades: d.Upgrades.Value,
-		limit.Handshakes: d.Handshakes.Value,
+		limit.Handshakes: d.Handshakes.Value, limit.GrantChanges: d.GrantChanges.Value,
 	}
 	for _, s := range limit.Settings() {
 		if got[s.Name] != s.Default || s.Default < s.Min || s.Default > s.Max {

@@ -11,6 +11,7 @@ const (
 	Operations            Name = "operations"              // of a connection, a second
 	Frames                Name = "frames"                  // of a connection that bring no operation, a second
 	SubscriptionChanges   Name = "subscription_changes"    // SUB and UNSUB of a user, in any minute
+	GrantChanges          Name = "grant_changes"           // login decisions that a user causes beside the logins, in any minute
 	ConnectionsPerUser    Name = "connections_per_user"    // at once
 	ConnectionsPerAddress Name = "connections_per_address" // at once
 	FailedLogins          Name = "failed_logins"           // of an address, in any minute
@@ -34,6 +35,7 @@ func Settings() []Setting {
 		{Operations, 100, 1, 100_000},
 		{Frames, 50, 5, 100_000},
 		{SubscriptionChanges, 30, 1, 10_000},
+		{GrantChanges, 120, 1, 10_000},
 		{ConnectionsPerUser, 20, 1, 100_000},
 		{ConnectionsPerAddress, 200, 1, 1_000_000},
 		{FailedLogins, 20, 1, 1_000},

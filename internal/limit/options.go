@@ -10,6 +10,8 @@ import (
 const (
 	// ChangesPeriod is what SubscriptionChanges counts in: any 60 s.
 	ChangesPeriod = time.Minute
+	// GrantChangesPeriod is what GrantChanges counts in: any 60 s.
+	GrantChangesPeriod = time.Minute
 	// FailedLoginsPeriod is what FailedLogins counts in: any 60 s.
 	FailedLoginsPeriod = time.Minute
 )
@@ -53,6 +55,9 @@ type Options struct {
 	Frames Rule
 	// SubscriptionChanges of a user in any 60 s; the grant may say otherwise.
 	SubscriptionChanges Rule
+	// GrantChanges of a user in any 60 s: login decisions beside the logins, for
+	// conversations that a grant does not cover yet and for fresh tokens.
+	GrantChanges Rule
 	// ConnectionsPerUser and ConnectionsPerAddress are at once, on this node. An
 	// IPv6 address counts with its /64.
 	ConnectionsPerUser    Rule
@@ -104,10 +109,18 @@ func (o *Options) Rule(name Name) *Rule {
 }
 
 // rules points at the rules in the order of Settings.
-func (o *Options) rules() [10]*Rule {
-	return [...]*Rule{
-		&o.Categories, &o.Subscriptions, &o.Operations, &o.Frames, &o.SubscriptionChanges,
-		&o.ConnectionsPerUser, &o.ConnectionsPerAddress, &o.FailedLogins, &o.Upgrades,
+func (o *Options) rules() []*Rule {
+	return []*Rule{
+		&o.Categories,
+		&o.Subscriptions,
+		&o.Operations,
+		&o.Frames,
+		&o.SubscriptionChanges,
+		&o.GrantChanges,
+		&o.ConnectionsPerUser,
+		&o.ConnectionsPerAddress,
+		&o.FailedLogins,
+		&o.Upgrades,
 		&o.Handshakes,
 	}
 }

@@ -12,7 +12,7 @@ import (
 const MaxWindowKeys = 65536
 
 // Windows counts by key how often something happened within a period: failed
-// logins by address (see Network). A key is remembered while something counts,
+// logins by address (see Network), changes of the grant by user. A key is remembered while something counts,
 // with 8 bytes for each that counts. Safe for concurrent use.
 type Windows[K comparable] struct {
 	name   Name
@@ -41,7 +41,10 @@ func NewWindows[K comparable](name Name, rule Rule, period time.Duration) *Windo
 func (w *Windows[K]) Check(now time.Time, key K) Verdict {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	at := w.atLocked(now)
+	return w.checkLocked(w.atLocked(now), key)
+}
+
+func (w *Windows[K]) checkLocked(at time.Duration, key K) Verdict {
 	e := w.keys[key]
 	if e == nil {
 		return w.rule.check(w.name, 0, 1)
@@ -51,11 +54,40 @@ func (w *Windows[K]) Check(now time.Time, key K) Verdict {
 	return log.check(w.name, w.rule, at, w.period, 1)
 }
 
+// Take asks for one and counts it unless the Verdict is Refused.
+func (w *Windows[K]) Take(now time.Time, key K) Verdict {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := w.atLocked(now)
+	v := w.checkLocked(at, key)
+	if !v.Refused() {
+		w.addLocked(at, key)
+	}
+	return v
+}
+
+// Usage says where the limit of the key stands.
+func (w *Windows[K]) Usage(now time.Time, key K) Usage {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	u := Usage{Name: w.name, Limit: w.rule.Value, DryRun: w.rule.DryRun}
+	at := w.atLocked(now)
+	if e := w.keys[key]; e != nil {
+		log := &e.Value.(*window[K]).log
+		log.expire(at, w.period)
+		u.Used = log.count
+	}
+	return u
+}
+
 // Add counts one.
 func (w *Windows[K]) Add(now time.Time, key K) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	at := w.atLocked(now)
+	w.addLocked(w.atLocked(now), key)
+}
+
+func (w *Windows[K]) addLocked(at time.Duration, key K) {
 	e := w.keys[key]
 	if e == nil {
 		if len(w.keys) >= MaxWindowKeys {

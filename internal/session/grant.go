@@ -106,8 +106,13 @@ func (g *Grant) CanPublish(subject string) bool { return g.pub.publish(subject) 
 
 // Covers is true when the conversation is among the granted.
 func (g *Grant) Covers(c status.ConversationID) bool {
-	_, ok := slices.BinarySearch(g.Conversations, c)
+	_, ok := g.Index(c)
 	return ok
+}
+
+// Index is where the conversation stands in Conversations, and whether it does.
+func (g *Grant) Index(c status.ConversationID) (int, bool) {
+	return slices.BinarySearch(g.Conversations, c)
 }
 
 // Expired is true when the grant has ended at the time now.

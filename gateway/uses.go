@@ -1,0 +1,156 @@
+package gateway
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
+)
+
+// A grant covers at most maxConversations. When it is full, the conversation that
+// was least recently used makes room for the next one: with any other rule a user of
+// a few more would have each request decided anew, at the price of a login.
+
+// uses says when each of the grant's conversations was last used, by a count of uses;
+// as long as grant.Conversations and in its order.
+type uses struct {
+	last  []uint32
+	count uint32
+}
+
+// renewed is the uses of the next grant: what both cover is as it was, what is new
+// has been used last.
+func (u uses) renewed(before, after *session.Grant) uses {
+	next := uses{last: make([]uint32, len(after.Conversations)), count: u.count + 1}
+	for i, c := range after.Conversations {
+		next.last[i] = next.count
+		if before == nil {
+			continue
+		}
+		if j, ok := before.Index(c); ok {
+			next.last[i] = u.last[j]
+		}
+	}
+	return next
+}
+
+// touch notes that the conversation is used now.
+func (c *credential) touch(id status.ConversationID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.grant == nil {
+		return
+	}
+	if i, ok := c.grant.Index(id); ok {
+		c.uses.count++
+		c.uses.last[i] = c.uses.count
+	}
+}
+
+// wanted is what the next grant should cover: what is needed, what sockets use, and of
+// the rest that the present one covers as much as there is room for, the most recently
+// used first. It is errGrantFull when what is needed and used is too much by itself.
+func (c *credential) wanted(n need) ([]status.ConversationID, error) {
+	used := c.inUse()
+	want := map[status.ConversationID]struct{}{}
+	for _, id := range n.conversations {
+		want[id] = struct{}{}
+	}
+	if n.join != "" {
+		want[n.join] = struct{}{}
+	}
+	for _, id := range c.byUse() {
+		if _, ok := used[id]; ok {
+			want[id] = struct{}{}
+		}
+	}
+	if len(want) > maxConversations {
+		return nil, errGrantFull
+	}
+	for _, id := range c.byUse() {
+		if len(want) == maxConversations {
+			break
+		}
+		want[id] = struct{}{}
+	}
+	return slices.Sorted(maps.Keys(want)), nil
+}
+
+// byUse is the conversations of the grant, the most recently used first.
+func (c *credential) byUse() []status.ConversationID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.grant == nil {
+		return nil
+	}
+	order := make([]int, len(c.grant.Conversations))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return int(c.uses.last[b]) - int(c.uses.last[a]) })
+	ids := make([]status.ConversationID, len(order))
+	for i, at := range order {
+		ids[i] = c.grant.Conversations[at]
+	}
+	return ids
+}
+
+// isFull is true when the grant has no room for one more conversation, as sockets use
+// all that it may cover.
+func (c *credential) isFull() bool { return len(c.inUse()) >= maxConversations }
+
+// inUse is the conversations in which a socket of the credential has a subscription,
+// or a request that waits for its answer.
+func (c *credential) inUse() map[status.ConversationID]struct{} {
+	used := map[status.ConversationID]struct{}{}
+	for _, s := range c.attached() {
+		s.addConversations(used)
+	}
+	return used
+}
+
+// addConversations notes the conversations that the socket uses.
+func (s *socket) addConversations(used map[status.ConversationID]struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range s.subs {
+		if sub.conversation != "" {
+			used[sub.conversation] = struct{}{}
+		}
+	}
+	for c := range s.asking {
+		used[c] = struct{}{}
+	}
+}
+
+// usedLocked notes that the subscription has used its conversation until now; mu is
+// held.
+func (s *socket) usedLocked(sub *localSub) { s.touchLocked(sub.conversation) }
+
+func (s *socket) touchLocked(c status.ConversationID) {
+	if s.credential != nil && c != "" {
+		s.credential.touch(c)
+	}
+}
+
+// mayChangeGrant asks whether the user may cause one more login decision. It counts
+// nothing.
+func (g *Gateway) mayChangeGrant(u status.UserID) limit.Verdict {
+	return g.grantChanges.Check(time.Now(), u)
+}
+
+// changeGrant counts one login decision that the user causes, unless it is one too
+// many: then the error is a *grantLimited. s is who asks.
+func (g *Gateway) changeGrant(s *socket, u status.UserID) error {
+	v := g.grantChanges.Take(time.Now(), u)
+	if v.Refused() {
+		return &grantLimited{v}
+	}
+	if v.Hit() {
+		g.limited(s, v, "", "")
+	}
+	return nil
+}
