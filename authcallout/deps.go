@@ -29,8 +29,9 @@ type Directory interface {
 
 // Deps is what the service works with. All but XKey are required.
 type Deps struct {
-	// ServerID is the public key of the server whose requests are answered.
-	ServerID string
+	// ServerID is the public key of the server whose requests are answered. It is
+	// asked with each request: another server may have taken the place of the first.
+	ServerID func() string
 	// Issuer is the account key that signs grants: auth_callout's issuer.
 	Issuer nkeys.KeyPair
 	// XKey is the curve key that requests are encrypted to: auth_callout's

@@ -160,7 +160,7 @@ func startCallouts(t testing.TB, xkey nkeys.KeyPair) *callouts {
 	c := &callouts{nc: nc, sessions: session.NewRegistry()}
 	c.server, c.serverID = serverKey(t)
 	deps := authcallout.Deps{
-		ServerID: c.serverID, Issuer: issuer, XKey: xkey, Sessions: c.sessions,
+		ServerID: func() string { return c.serverID }, Issuer: issuer, XKey: xkey, Sessions: c.sessions,
 		Verifier: verifier(t), Directory: conversations{},
 	}
 	if c.service, err = authcallout.New(nc, deps, authcallout.Options{}); err != nil {

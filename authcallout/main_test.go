@@ -119,7 +119,7 @@ func (r *rig) serve(tb testing.TB, nc *nats.Conn, s setup) *authcallout.Service 
 		s.opts.Timeout = calloutTimeout
 	}
 	deps := authcallout.Deps{
-		ServerID: r.engine.ServerID(), Issuer: r.keys.Issuer, Sessions: r.sessions,
+		ServerID: r.engine.ServerID, Issuer: r.keys.Issuer, Sessions: r.sessions,
 		Verifier: s.verifier, Directory: s.directory,
 	}
 	if r.engine.SealsCallouts() {

@@ -39,20 +39,21 @@ func TestDependenciesThatCannotBeUsed(t *testing.T) {
 	}
 	_, serverID := serverKey(t)
 	good := authcallout.Deps{
-		ServerID: serverID, Issuer: account, Sessions: session.NewRegistry(),
+		ServerID: func() string { return serverID }, Issuer: account, Sessions: session.NewRegistry(),
 		Verifier: verifier(t), Directory: conversations{},
 	}
 	if _, err := authcallout.New(&nats.Conn{}, good, authcallout.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*authcallout.Deps){
-		"no server id":          func(d *authcallout.Deps) { d.ServerID = "" },
-		"a server id of no use": func(d *authcallout.Deps) { d.ServerID = "server-1" },
-		"no issuer":             func(d *authcallout.Deps) { d.Issuer = nil },
-		"a user as issuer":      func(d *authcallout.Deps) { d.Issuer = user },
-		"no sessions":           func(d *authcallout.Deps) { d.Sessions = nil },
-		"no verifier":           func(d *authcallout.Deps) { d.Verifier = nil },
-		"no directory":          func(d *authcallout.Deps) { d.Directory = nil },
+		"nobody who knows the server id": func(d *authcallout.Deps) { d.ServerID = nil },
+		"no server id":                   func(d *authcallout.Deps) { d.ServerID = func() string { return "" } },
+		"a server id of no use":          func(d *authcallout.Deps) { d.ServerID = func() string { return "server-1" } },
+		"no issuer":                      func(d *authcallout.Deps) { d.Issuer = nil },
+		"a user as issuer":               func(d *authcallout.Deps) { d.Issuer = user },
+		"no sessions":                    func(d *authcallout.Deps) { d.Sessions = nil },
+		"no verifier":                    func(d *authcallout.Deps) { d.Verifier = nil },
+		"no directory":                   func(d *authcallout.Deps) { d.Directory = nil },
 	} {
 		deps := good
 		spoil(&deps)

@@ -24,6 +24,10 @@ const (
 // errForeign: the request is another server's, whose callout will answer it.
 var errForeign = errors.New("the request is another server's")
 
+// seal is the key that a server encrypts its requests with; the next server has
+// another.
+type seal struct{ server, xkey string }
+
 // claim is what a request says of its origin before anything is verified.
 type claim struct {
 	Request struct {
@@ -53,7 +57,7 @@ func (s *Service) open(m *nats.Msg) (token, sender string, err error) {
 	case sender == "":
 		return "", "", fmt.Errorf("%w: it is not encrypted although there is an xkey", errUnreadable)
 	}
-	if known := s.ownXKey.Load(); known != nil && *known != sender {
+	if known := s.seal.Load(); known != nil && known.server == s.deps.ServerID() && known.xkey != sender {
 		return "", "", errForeign
 	}
 	plain, err := s.deps.XKey.Open(m.Data, sender)
@@ -78,7 +82,7 @@ func (s *Service) peek(token string) (claim, error) {
 	if err := json.Unmarshal(body, &c); err != nil {
 		return c, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
-	if c.Request.Server.ID != s.deps.ServerID {
+	if c.Request.Server.ID != s.deps.ServerID() {
 		return c, errForeign
 	}
 	return c, nil
@@ -96,7 +100,7 @@ func (s *Service) verify(token, sender string) (*jwt.AuthorizationRequestClaims,
 	switch {
 	case !strings.HasPrefix(req.Issuer, "N") || req.Issuer != req.Server.ID:
 		return nil, fmt.Errorf("%w: its issuer is not the server", errUnreadable)
-	case req.Server.ID != s.deps.ServerID:
+	case req.Server.ID != s.deps.ServerID():
 		return nil, errForeign
 	case req.Audience != requestAudience:
 		return nil, fmt.Errorf("%w: its audience is not %s", errUnreadable, requestAudience)
@@ -106,7 +110,7 @@ func (s *Service) verify(token, sender string) (*jwt.AuthorizationRequestClaims,
 		return nil, fmt.Errorf("%w: it was not encrypted by the server", errUnreadable)
 	}
 	if sender != "" {
-		s.ownXKey.Store(&sender)
+		s.seal.Store(&seal{server: req.Server.ID, xkey: sender})
 	}
 	return req, nil
 }

@@ -25,7 +25,7 @@ type Service struct {
 	workers  sync.WaitGroup
 	cancel   context.CancelFunc // ends requests that Stop has no time for
 	counters counters
-	ownXKey  atomic.Pointer[string] // our server's xkey, once seen in a verified request
+	seal     atomic.Pointer[seal] // our server's, once seen in a verified request
 
 	mu      sync.Mutex // guards what follows
 	started bool
@@ -43,10 +43,10 @@ func New(nc *nats.Conn, deps Deps, opts Options) (*Service, error) {
 	switch {
 	case nc == nil:
 		return nil, errors.New("authcallout: the connection is missing")
-	case !nkeys.IsValidPublicServerKey(deps.ServerID):
-		return nil, fmt.Errorf("authcallout: %q is no server id: take the engine's once it runs", deps.ServerID)
-	case deps.Issuer == nil, deps.Sessions == nil, deps.Verifier == nil, deps.Directory == nil:
-		return nil, errors.New("authcallout: issuer, sessions, verifier and directory are required")
+	case deps.ServerID == nil, deps.Issuer == nil, deps.Sessions == nil, deps.Verifier == nil, deps.Directory == nil:
+		return nil, errors.New("authcallout: server id, issuer, sessions, verifier and directory are required")
+	case !nkeys.IsValidPublicServerKey(deps.ServerID()):
+		return nil, fmt.Errorf("authcallout: %q is no server id: take the engine's once it runs", deps.ServerID())
 	}
 	signer, err := newSigner(deps.Issuer)
 	if err != nil {

@@ -26,8 +26,6 @@ import (
 
 // Engine is the embedded server as the gateway needs it.
 type Engine interface {
-	// ServerID is the id that the server shows to the callout.
-	ServerID() string
 	// DialLink opens an in-process connection that the server takes for the
 	// browser's, and returns the server's INFO line. It is a synchronous pipe.
 	DialLink(browser netip.AddrPort) (conn net.Conn, info []byte, err error)

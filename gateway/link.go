@@ -56,11 +56,11 @@ func (g *Gateway) handshake(ctx context.Context, l *link, info []byte, opts conn
 	if err := l.conn.SetDeadline(deadline); err != nil {
 		return nil, err
 	}
-	clientID, err := readInfo(info)
+	key, err := readInfo(info)
 	if err != nil {
 		return nil, err
 	}
-	entry, err := g.deps.Sessions.Open(session.Key{ServerID: g.deps.Engine.ServerID(), ClientID: clientID}, ask)
+	entry, err := g.deps.Sessions.Open(key, ask)
 	if err != nil {
 		return nil, err
 	}
@@ -92,16 +92,18 @@ func (g *Gateway) handshake(ctx context.Context, l *link, info []byte, opts conn
 	return session.ParseGrant(userJWT)
 }
 
-// readInfo returns the client id in the server's INFO.
-func readInfo(line []byte) (clientID uint64, err error) {
+// readInfo returns what the server calls the link, in its INFO. Another server may
+// take its place at any time: what was asked of the engine may be of the next one.
+func readInfo(line []byte) (session.Key, error) {
 	body, ok := bytes.CutPrefix(line, []byte("INFO "))
 	var info struct {
+		ServerID string `json:"server_id"`
 		ClientID uint64 `json:"client_id"`
 	}
-	if !ok || json.Unmarshal(body, &info) != nil || info.ClientID == 0 {
-		return 0, errors.New("the server's first line on a link is no INFO with a client id")
+	if !ok || json.Unmarshal(body, &info) != nil || info.ClientID == 0 || info.ServerID == "" {
+		return session.Key{}, errors.New("the server's first line on a link is no INFO with a server id and a client id")
 	}
-	return info.ClientID, nil
+	return session.Key{ServerID: info.ServerID, ClientID: info.ClientID}, nil
 }
 
 // readVerdict returns nil when the server let the link in.
