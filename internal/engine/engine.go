@@ -12,6 +12,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -34,16 +35,20 @@ const (
 type Engine struct {
 	opts   Options
 	logger *slog.Logger
-	server *server.Options // as parsed and checked; Start clones it
+	server *server.Options // as parsed and checked by New
 	parts  map[Part]nkeys.KeyPair
 
 	mu     sync.Mutex // guards the fields down to conns
 	state  state
-	srv    *server.Server // set by Start
+	srv    *server.Server // of now; nil before Start, and while another takes its place
 	booted chan struct{}  // closed when the server's own Start has returned
+	ending chan struct{}  // closed when the server before has ended; nil: there was none
+	ports  ports          // where the server before has listened
+	made   []stream       // what makeStreams has made
 	conns  []*nats.Conn   // given out by Connect, closed by Stop
 
-	ended chan struct{} // closed when Stop has ended everything
+	troubled chan struct{} // signalled when the server has logged an error
+	ended    chan struct{} // closed when Stop has ended everything
 }
 
 type state int
@@ -52,6 +57,7 @@ const (
 	stateNew state = iota
 	stateStarting
 	stateRunning
+	stateDown // one server has ended and the next one does not run yet
 	stateStopped
 )
 
@@ -70,16 +76,21 @@ func New(opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{opts: opts, logger: opts.Logger, server: parsed, parts: parts, ended: make(chan struct{})}, nil
+	return &Engine{
+		opts: opts, logger: opts.Logger, server: parsed, parts: parts,
+		troubled: make(chan struct{}, 1), ended: make(chan struct{}),
+	}, nil
 }
 
 // ServerID is the server's public key as INFO and the auth callout show it; ""
-// before Start.
+// before Start, and while another server takes the place of one that has ended. Each
+// has its own.
 func (e *Engine) ServerID() string {
-	if srv := e.running(); srv != nil {
-		return srv.ID()
+	srv, err := e.dialable()
+	if err != nil {
+		return ""
 	}
-	return ""
+	return srv.ID()
 }
 
 // ClientURL is where services and the nats CLI connect: "nats://127.0.0.1:4222".
@@ -104,16 +115,16 @@ func (e *Engine) ClientURL() string {
 	return fmt.Sprintf("%s://%s", scheme, net.JoinHostPort(host.String(), fmt.Sprint(addr.Port)))
 }
 
-// Health is nil when the server and its streams can serve, else what is wrong.
+// Health is nil when the server runs and every stream can store, else what is wrong.
 func (e *Engine) Health() error {
-	srv := e.running()
-	if srv == nil {
+	if e.running() == nil {
 		return ErrNotRunning
 	}
-	if h := srv.Healthz(nil); h.Status != "ok" {
-		return fmt.Errorf("nats-server is not healthy: %s", h.Error)
+	var errs []error
+	for _, f := range e.Inspect() {
+		errs = append(errs, f)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // NativeWebSocket reports whether nats.conf opens the server's own WebSocket
@@ -143,6 +154,19 @@ func (e *Engine) dialable() (*server.Server, error) {
 		return nil, ErrNotRunning
 	}
 	return e.srv, nil
+}
+
+// current is the way of the parts' connections to the server that there is: they
+// come back to the next one by themselves.
+type current struct{ engine *Engine }
+
+// InProcessConn fills nats.InProcessConnProvider.
+func (c current) InProcessConn() (net.Conn, error) {
+	srv, err := c.engine.dialable()
+	if err != nil {
+		return nil, err
+	}
+	return srv.InProcessConn()
 }
 
 // wait returns when done is closed or the context has ended.

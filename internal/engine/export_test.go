@@ -38,7 +38,7 @@ func (e *Engine) KeyOf(variable string) nkeys.KeyPair {
 // ServerOptions are the server's options as parsed.
 func (e *Engine) ServerOptions() *server.Options { return e.server }
 
-// Server is the server that Start made.
+// Server is the server of now.
 func (e *Engine) Server() *server.Server { return e.srv }
 
 // ProxyHeader writes the header of a link.

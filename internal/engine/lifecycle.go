@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 )
 
 // Start returns when the server takes connections and the streams and the bucket
@@ -39,8 +38,12 @@ func (e *Engine) Start(ctx context.Context) error {
 }
 
 func (e *Engine) boot(ctx context.Context) error {
-	log := newServerLog(e.logger)
-	srv, err := server.NewServer(e.server.Clone())
+	log := newServerLog(e.logger, e.troubled)
+	options, err := e.next()
+	if err != nil {
+		return err
+	}
+	srv, err := server.NewServer(options)
 	if err != nil {
 		return err
 	}
@@ -52,6 +55,7 @@ func (e *Engine) boot(ctx context.Context) error {
 	if err := ready(ctx, srv, booted, log); err != nil {
 		return err
 	}
+	e.settle(srv)
 	return e.makeStreams(ctx)
 }
 
@@ -110,14 +114,19 @@ func (e *Engine) Stop(ctx context.Context) error {
 	e.mu.Lock()
 	first := e.state != stateStopped
 	e.state = stateStopped
-	srv, booted, conns := e.srv, e.booted, e.conns
+	conns := e.conns
 	e.conns = nil
 	e.mu.Unlock()
 
 	if first {
 		go func() { // ends with the server
 			defer close(e.ended)
-			end(srv, booted, conns)
+			for _, nc := range conns {
+				nc.Close()
+			}
+			if ending := e.retire(); ending != nil {
+				<-ending
+			}
 		}()
 	}
 	if err := wait(ctx, e.ended); err != nil {
@@ -126,15 +135,23 @@ func (e *Engine) Stop(ctx context.Context) error {
 	return nil
 }
 
-func end(srv *server.Server, booted <-chan struct{}, conns []*nats.Conn) {
-	for _, nc := range conns {
-		nc.Close()
+// retire begins to end the server that there is. The channel is closed when it, or
+// the one before, has ended; nil when there was none.
+func (e *Engine) retire() (ending <-chan struct{}) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.srv == nil {
+		return e.ending
 	}
-	if srv != nil {
+	srv, booted, ended := e.srv, e.booted, make(chan struct{})
+	e.srv, e.booted, e.ending = nil, nil, ended
+	go func() { // ends with the server
+		defer close(ended)
 		<-booted
 		srv.Shutdown()
 		srv.WaitForShutdown()
-	}
+	}()
+	return ended
 }
 
 // warnOfOpenListener says what an operator may not expect: PROXY headers are

@@ -12,16 +12,18 @@ import (
 )
 
 // serverLog hands the server's lines to slog and keeps the first fatal one: the
-// server says so and returns, where its own program would exit.
+// server says so and returns, where its own program would exit. An error that is not
+// one client's may be of a stream: who watches the streams is told.
 type serverLog struct {
-	logger *slog.Logger
+	logger   *slog.Logger
+	troubled chan<- struct{}
 
 	mu    sync.Mutex // guards first
 	first error
 }
 
-func newServerLog(logger *slog.Logger) *serverLog {
-	return &serverLog{logger: logger.With("from", "nats-server")}
+func newServerLog(logger *slog.Logger, troubled chan<- struct{}) *serverLog {
+	return &serverLog{logger: logger.With("from", "nats-server"), troubled: troubled}
 }
 
 // fatal returns the first line that would have ended nats-server's own program.
@@ -62,6 +64,12 @@ func (l *serverLog) Tracef(string, ...any) {}
 
 func (l *serverLog) say(level slog.Level, format string, args []any) {
 	level, text := tame(level, fmt.Sprintf(format, args...))
+	if level >= slog.LevelError {
+		select {
+		case l.troubled <- struct{}{}:
+		default: // told already
+		}
+	}
 	l.logger.Log(noise.Context(likeOf(format, text)), level, text)
 }
 

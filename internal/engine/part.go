@@ -54,11 +54,11 @@ func makePartKeys() (map[Part]nkeys.KeyPair, error) {
 }
 
 // Connect opens a connection inside the process with the permissions of the part.
-// It reconnects for ever, also after a kick; Stop closes it if the caller has not.
+// It reconnects for ever, after a kick too, and to the next server when there is
+// another; Stop closes it if the caller has not.
 // Later options win over ours. A part may hold several connections.
 func (e *Engine) Connect(part Part, opts ...nats.Option) (*nats.Conn, error) {
-	srv, err := e.dialable()
-	if err != nil {
+	if _, err := e.dialable(); err != nil {
 		return nil, fmt.Errorf("cannot connect %s: %w", part, err)
 	}
 	kp := e.parts[part]
@@ -71,10 +71,11 @@ func (e *Engine) Connect(part Part, opts ...nats.Option) (*nats.Conn, error) {
 	}
 	all := append([]nats.Option{
 		nats.Name("statuswire " + string(part)),
-		nats.InProcessServer(srv),
+		nats.InProcessServer(current{e}),
 		nats.Nkey(public, kp.Sign),
 		nats.CustomInboxPrefix("_INBOX_" + string(part)),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // the key is known to each server that there will be
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			subject := ""

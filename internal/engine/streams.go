@@ -126,19 +126,44 @@ func (e *Engine) makeStreams(ctx context.Context) error {
 	for _, s := range []jetstream.StreamConfig{
 		statusStream(e.opts.Retention, e.opts.Replicas), auditStream(e.opts.Replicas), marksStream(e.opts.Replicas),
 	} {
-		err := retry(ctx, func(ctx context.Context) error { _, err := js.CreateOrUpdateStream(ctx, s); return err })
-		if err != nil {
-			return fmt.Errorf("cannot make the stream %s: %w", s.Name, err)
+		if err := e.makeStream(ctx, js, AccountStatus, s); err != nil {
+			return err
 		}
 	}
 	if err := e.logDropped(ctx, js, lost); err != nil {
 		return fmt.Errorf("the stream %s: %w", StreamStatus, err)
 	}
-	bucket := directoryBucket(e.opts.Replicas)
-	err = retry(ctx, func(ctx context.Context) error { _, err := js.CreateOrUpdateKeyValue(ctx, bucket); return err })
+	return e.makeBucket(ctx, js, AccountStatus, directoryBucket(e.opts.Replicas))
+}
+
+// makeStream makes one stream, or brings its settings up to date. It is inspected
+// from now on.
+func (e *Engine) makeStream(ctx context.Context, js jetstream.JetStream, account string, config jetstream.StreamConfig) error {
+	var made jetstream.Stream
+	err := retry(ctx, func(ctx context.Context) (err error) { made, err = js.CreateOrUpdateStream(ctx, config); return err })
 	if err != nil {
-		return fmt.Errorf("cannot make the bucket %s: %w", BucketDirectory, err)
+		return fmt.Errorf("cannot make the stream %s: %w", config.Name, err)
 	}
+	e.note(stream{account, config.Name, made.CachedInfo().Created})
+	return nil
+}
+
+// BucketStream is the name of the stream that a key-value bucket is.
+func BucketStream(bucket string) string { return "KV_" + bucket }
+
+// makeBucket is makeStream for a key-value bucket.
+func (e *Engine) makeBucket(ctx context.Context, js jetstream.JetStream, account string, config jetstream.KeyValueConfig) error {
+	err := retry(ctx, func(ctx context.Context) error { _, err := js.CreateOrUpdateKeyValue(ctx, config); return err })
+	if err != nil {
+		return fmt.Errorf("cannot make the bucket %s: %w", config.Bucket, err)
+	}
+	var made jetstream.Stream
+	name := BucketStream(config.Bucket)
+	err = retry(ctx, func(ctx context.Context) (err error) { made, err = js.Stream(ctx, name); return err })
+	if err != nil {
+		return fmt.Errorf("cannot look at the bucket %s: %w", config.Bucket, err)
+	}
+	e.note(stream{account, name, made.CachedInfo().Created})
 	return nil
 }
 
