@@ -33,6 +33,7 @@ type Broadcaster struct {
 	opts   Options
 	counts *counts
 	relay  *relay
+	recent *recent
 
 	ctx     context.Context // of the directory's answers; ends with Stop
 	cancel  context.CancelFunc
@@ -59,6 +60,7 @@ func New(nc *nats.Conn, dir Directory, opts Options) (*Broadcaster, error) {
 		nc: nc, dir: dir, opts: opts,
 		counts:  newCounts(),
 		relay:   newRelay(nc),
+		recent:  newRecent(),
 		workers: make([]chan *nats.Msg, opts.Workers),
 		handed:  make(chan struct{}),
 		ended:   make(chan struct{}),
@@ -198,6 +200,22 @@ func shard(subject string, n int) int {
 func (b *Broadcaster) work(queue <-chan *nats.Msg) {
 	for m := range queue {
 		b.process(m)
+	}
+}
+
+// StreamFailed tells the publishers of what was forwarded since then that it may not
+// be stored: a stream that cannot write acknowledges nothing, and they would wait
+// for their time-out. Who was acknowledged before hears it too late to take notice.
+// Call it when Options.Storable says so already.
+func (b *Broadcaster) StreamFailed(since time.Time) {
+	refusal := status.ErrUnavailable.Withf("the status may not be stored, as the stream has failed: publish again with the same id").Response()
+	for _, s := range b.recent.takeSince(since) {
+		if s.relayed {
+			b.relay.forget() // the stream's answer does not come
+		}
+		if err := b.nc.Publish(s.reply, refusal); err != nil {
+			b.opts.Logger.Warn("cannot answer a status that may not be stored", "error", err)
+		}
 	}
 }
 

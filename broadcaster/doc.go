@@ -10,7 +10,8 @@
 //
 // It forwards with the publisher's own reply subject, so that JetStream
 // acknowledges straight to the publisher; the broadcaster itself acknowledges
-// nothing and keeps nothing. What it refuses it answers in JetStream's shape, so
+// nothing and keeps nothing but, for a moment, who waits for an acknowledgement: a
+// stream that has failed sends none, and they are told. What it refuses it answers in JetStream's shape, so
 // that the JetStream publish of every SDK returns an API error.
 //
 // Publisher is the other end, for services written in Go; any NATS client does

@@ -19,6 +19,9 @@ type Options struct {
 	// arrives beyond is refused with status.ErrOverloaded, beyond twice as much
 	// it is dropped. Default 64 MiB.
 	MaxPendingBytes int
+	// Storable says whether the stream can store. It is asked for every status, so
+	// it answers from memory; its error is told to the publisher. Default: it can.
+	Storable func() error
 	// Logger gets failures, and refusals that could not be answered. Payloads
 	// are never logged. Default: discard.
 	Logger *slog.Logger
@@ -30,6 +33,7 @@ func DefaultOptions() Options {
 		Workers:         4,
 		QueueLength:     1024,
 		MaxPendingBytes: 64 << 20,
+		Storable:        func() error { return nil },
 		Logger:          slog.New(slog.DiscardHandler),
 	}
 }
@@ -58,6 +62,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxPendingBytes == 0 {
 		o.MaxPendingBytes = d.MaxPendingBytes
+	}
+	if o.Storable == nil {
+		o.Storable = d.Storable
 	}
 	if o.Logger == nil {
 		o.Logger = d.Logger

@@ -72,6 +72,13 @@ func list(categories []status.Category) string {
 // subject of another account has to be answered from here.
 func (b *Broadcaster) forward(m *nats.Msg) *status.Error {
 	relayed := fromOtherAccount(m.Reply)
+	if m.Reply != "" {
+		b.recent.note(sent{m.Reply, relayed, time.Now()})
+	}
+	// Looked at behind the note: whoever passes here is told by StreamFailed.
+	if err := b.opts.Storable(); err != nil {
+		return status.ErrUnavailable.Withf("%v: publish again with the same id", err)
+	}
 	if relayed {
 		m.Reply = b.relay.expect(m.Reply)
 	}

@@ -23,6 +23,10 @@ type Options struct {
 	// Heartbeat is how often an idle watch must show life; after two that are
 	// missing it counts as broken. Default 1s, at least 500ms.
 	Heartbeat time.Duration
+	// Storable says whether the bucket can store. It is asked before every attempt
+	// of a write, so it answers from memory; its error is told to who writes.
+	// Default: it can.
+	Storable func() error
 	// Logger takes broken entries and broken watches. Default: discard.
 	Logger *slog.Logger
 }
@@ -35,6 +39,7 @@ func DefaultOptions() Options {
 		MaxAttempts:  16,
 		Window:       512,
 		Heartbeat:    time.Second,
+		Storable:     func() error { return nil },
 		Logger:       slog.New(slog.DiscardHandler),
 	}
 }
@@ -69,6 +74,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Heartbeat == 0 {
 		o.Heartbeat = d.Heartbeat
+	}
+	if o.Storable == nil {
+		o.Storable = d.Storable
 	}
 	if o.Logger == nil {
 		o.Logger = d.Logger

@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
+
+	"github.com/statuswire/statuswire/status"
 )
 
 const (
@@ -97,6 +99,9 @@ func (b *Bucket[T]) store(ctx context.Context, msg *nats.Msg) (revision uint64, 
 		if ctx.Err() != nil || !passing(err) {
 			return 0, err
 		}
+		if err := b.storable(); err != nil {
+			return 0, err
+		}
 		select {
 		case <-time.After(firstRetry):
 		case <-ctx.Done():
@@ -177,6 +182,15 @@ func (b *Bucket[T]) writable() error {
 	defer b.mu.Unlock()
 	if b.stop == nil || errors.Is(b.broken, errStopped) {
 		return fmt.Errorf("%w: it is not running", ErrUnavailable)
+	}
+	return b.storable()
+}
+
+// storable is what who writes is told while the bucket cannot store: nothing would
+// come of the write but a time-out.
+func (b *Bucket[T]) storable() error {
+	if err := b.opts.Storable(); err != nil {
+		return unavailable(status.ErrUnavailable.Withf("nothing can be changed at the moment: %v: try again", err))
 	}
 	return nil
 }
