@@ -33,6 +33,7 @@ import (
 	"github.com/statuswire/statuswire/internal/noise"
 	"github.com/statuswire/statuswire/internal/presence"
 	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/internal/storage"
 )
 
 // Defaults of Options.
@@ -63,6 +64,7 @@ type App struct {
 	gatewayUp atomic.Bool
 
 	engine      *engine.Engine
+	storage     *storage.Watch
 	directory   *kv.Directory
 	sessions    *session.Registry
 	fanout      *fanout.Fanout
@@ -119,6 +121,9 @@ func New(opts Options) (*App, error) {
 	if a.engine, err = engine.New(engineOpts); err != nil {
 		return nil, err
 	}
+	if err := a.makeStorage(); err != nil {
+		return nil, err
+	}
 	a.metrics = a.makeMetrics()
 	if opts.Demo {
 		a.demo = newDemo(a)
@@ -164,6 +169,7 @@ func (a *App) Start(ctx context.Context) error {
 		{"marks", a.startMarks},
 		{"gateway", a.startGateway},
 		{"admin", a.startAdmin},
+		{"storage watch", a.startStorage},
 		{"HTTP listener", a.startHTTP},
 		{"endpoints", a.announce},
 	} {
@@ -197,6 +203,16 @@ func (a *App) startEngine(ctx context.Context) error {
 	return engine.WriteContexts(a.opts.DataDir, a.engine.ClientURL())
 }
 
+// startStorage comes when every part is there that hears of a change, and ends before
+// the first of them does: nothing is brought back while all ends.
+func (a *App) startStorage(ctx context.Context) error {
+	if err := a.storage.Start(ctx); err != nil {
+		return err
+	}
+	a.steps.add("stop watching the storage", a.storage.Stop)
+	return nil
+}
+
 // connect opens a part's connection and closes it when the part has stopped.
 func (a *App) connect(part engine.Part, opts ...nats.Option) (*nats.Conn, error) {
 	nc, err := a.engine.Connect(part, opts...)
@@ -215,7 +231,10 @@ func (a *App) startDirectory(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.directory = kv.New(nc, kv.Options{Logger: a.log})
+	a.directory = kv.New(nc, kv.Options{
+		Storable: a.storable(engine.BucketStream(engine.BucketDirectory)),
+		Logger:   a.log,
+	})
 	a.directory.OnChange(func(c directory.Change) {
 		if a.gatewayUp.Load() { // before it, nobody holds a grant
 			a.gateway.AccessChanged(c.ID)
@@ -245,7 +264,7 @@ func (a *App) startCallout(ctx context.Context) error {
 	opts.Logger = a.log
 	opts.OnVerdict = a.onVerdict
 	deps := authcallout.Deps{
-		ServerID:  a.engine.ServerID(),
+		ServerID:  a.engine.ServerID,
 		Issuer:    a.keys.Issuer,
 		Sessions:  a.sessions,
 		Verifier:  verifier,
@@ -301,6 +320,7 @@ func (a *App) startBroadcaster(ctx context.Context) error {
 	}
 	opts := a.opts.Broadcaster
 	opts.Logger = a.log
+	opts.Storable = a.storable(engine.StreamStatus)
 	if a.broadcaster, err = broadcaster.New(nc, a.directory, opts); err != nil {
 		return err
 	}

@@ -70,18 +70,8 @@ func (a *App) startHTTP(context.Context) error {
 func (a *App) routes() http.Handler {
 	page := web.Handler()
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !a.ready.Load() {
-			answer(w, http.StatusServiceUnavailable, "not ready: starting or stopping")
-			return
-		}
-		if err := a.directory.Ready(); err != nil {
-			answer(w, http.StatusServiceUnavailable, "not ready: the directory is not up to date")
-			return
-		}
-		answer(w, http.StatusOK, "ready")
-	})
+	mux.HandleFunc("GET /healthz", a.healthz)
+	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.Handle("GET /metrics", a.metrics.Handler())
 	mux.Handle("/v1/", a.gateway.API())
 	if a.demo != nil {

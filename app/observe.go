@@ -65,6 +65,7 @@ func (a *App) makeMetrics() *metrics.Metrics {
 			Audit:       func() metrics.AuditStats { return metrics.AuditStats(a.audit.Stats()) },
 			Marks:       a.markStats,
 			LogOmitted:  a.noise.Omitted,
+			Storage:     a.storageStats,
 			Server:      a.serverStats,
 		},
 	})

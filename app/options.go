@@ -13,6 +13,7 @@ import (
 	"github.com/statuswire/statuswire/internal/identity"
 	"github.com/statuswire/statuswire/internal/mark"
 	"github.com/statuswire/statuswire/internal/presence"
+	"github.com/statuswire/statuswire/internal/storage"
 )
 
 // Options are the settings of the whole process: its own, and those of each
@@ -51,6 +52,7 @@ type Options struct {
 	Gateway     gateway.Options
 	Presence    presence.Options
 	Marks       mark.Options
+	Storage     storage.Options
 
 	// Logger takes what an operator should know. Default: discard.
 	Logger *slog.Logger

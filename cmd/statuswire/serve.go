@@ -54,9 +54,15 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	if err := c.announce(std.out, a.Endpoints()); err != nil {
 		opts.Logger.Warn("stdout is closed", "error", err)
 	}
-	<-ctx.Done()
+	var dead error
+	select {
+	case <-ctx.Done():
+	case <-a.Dead():
+		dead = fmt.Errorf("only a new process can serve again, so this one ends: %w", a.Alive())
+		opts.Logger.Error(dead.Error())
+	}
 	stopSignals() // the next signal has its usual effect
-	return stop(a, opts, std)
+	return errors.Join(dead, stop(a, opts, std))
 }
 
 // adviseStart says what to do about the most common faults. The NATS server

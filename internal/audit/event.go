@@ -23,6 +23,7 @@ const (
 	KindAdmin    Kind = "admin"    // an operator changed something
 	KindSlow     Kind = "slow"     // a connection was closed because it read too slowly
 	KindClosed   Kind = "closed"   // a connection was closed because it broke a protocol
+	KindStorage  Kind = "storage"  // a stream failed, or is well again
 	KindOverflow Kind = "overflow" // more different events than can be kept; made by the Recorder
 	KindOther    Kind = "other"    // a kind that is none of these
 )
@@ -31,14 +32,14 @@ const (
 func Kinds() []Kind {
 	return []Kind{
 		KindDenied, KindRefused, KindLimited, KindKicked, KindRevoked,
-		KindAdmin, KindSlow, KindClosed, KindOverflow, KindOther,
+		KindAdmin, KindSlow, KindClosed, KindStorage, KindOverflow, KindOther,
 	}
 }
 
 func (k Kind) known() bool {
 	switch k {
 	case KindDenied, KindRefused, KindLimited, KindKicked, KindRevoked,
-		KindAdmin, KindSlow, KindClosed, KindOverflow, KindOther:
+		KindAdmin, KindSlow, KindClosed, KindStorage, KindOverflow, KindOther:
 		return true
 	}
 	return false

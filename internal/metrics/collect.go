@@ -69,6 +69,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	if s.LogOmitted != nil {
 		to.figure(f.logOmitted, float64(s.LogOmitted()))
 	}
+	if s.Storage != nil {
+		f.storage(to, s.Storage())
+	}
 	if s.Server == nil {
 		return
 	}
@@ -150,6 +153,17 @@ func (f *figures) marks(to emit, s MarkStats) {
 	to.figure(f.marksWritten, float64(s.Written))
 	to.figure(f.markBytesWritten, float64(s.WrittenBytes))
 	to.figure(f.markFailures, float64(s.WriteFailures))
+}
+
+func (f *figures) storage(to emit, s StorageStats) {
+	for name, healthy := range s.Healthy {
+		value := 0.0
+		if healthy {
+			value = 1
+		}
+		to.figure(f.streamHealthy, value, name)
+	}
+	to.figure(f.natsRestarts, float64(s.Restarts))
 }
 
 func (f *figures) server(to emit, s ServerStats) {

@@ -21,6 +21,7 @@ type figures struct {
 	natsUp, natsConnections, natsConnected, natsSubscriptions, natsMessages, natsBytes figure
 	natsSlowConsumers, natsMemory, storeBytes, storeMemory, apiRequests, apiErrors     figure
 	streamMessages, streamBytes, streamSubjects, streamStored                          figure
+	streamHealthy, natsRestarts                                                        figure
 }
 
 func (f *figures) all() []figure {
@@ -36,6 +37,7 @@ func (f *figures) all() []figure {
 		f.natsUp, f.natsConnections, f.natsConnected, f.natsSubscriptions, f.natsMessages, f.natsBytes,
 		f.natsSlowConsumers, f.natsMemory, f.storeBytes, f.storeMemory, f.apiRequests, f.apiErrors,
 		f.streamMessages, f.streamBytes, f.streamSubjects, f.streamStored,
+		f.streamHealthy, f.natsRestarts,
 	}
 }
 
@@ -96,6 +98,8 @@ func newFigures() figures {
 		storeMemory:       gauge("statuswire_nats_jetstream_memory_bytes", "What all streams hold in memory."),
 		apiRequests:       counter("statuswire_nats_jetstream_api_requests_total", "Requests to the JetStream API."),
 		apiErrors:         counter("statuswire_nats_jetstream_api_errors_total", "Requests to the JetStream API that ended in an error."),
+		streamHealthy:     gauge("statuswire_nats_stream_healthy", "1 if the stream can store, else 0.", "stream"),
+		natsRestarts:      counter("statuswire_nats_restarts_total", "Times that the NATS server was started anew in the process, or should have been, because a stream could not store."),
 		streamMessages:    gauge("statuswire_nats_stream_messages", "Messages in the stream now.", "stream"),
 		streamBytes:       gauge("statuswire_nats_stream_bytes", "Bytes in the stream now.", "stream"),
 		streamSubjects:    gauge("statuswire_nats_stream_subjects", "Subjects with at least one message in the stream.", "stream"),

@@ -45,6 +45,9 @@ func allSources() metrics.Sources {
 			return metrics.MarkStats{Keys: 50, Away: 1, Bytes: 51, Forgotten: 52, Refused: 53, Written: 54, WrittenBytes: 55, WriteFailures: 56}
 		},
 		LogOmitted: func() uint64 { return 57 },
+		Storage: func() metrics.StorageStats {
+			return metrics.StorageStats{Healthy: map[string]bool{"STATUS": false, "AUDIT": true}, Restarts: 57}
+		},
 		Server: func() (metrics.ServerStats, error) {
 			return metrics.ServerStats{
 				Connections: 31, TotalConnections: 32, Subscriptions: 33, InMsgs: 34, OutMsgs: 35, InBytes: 36, OutBytes: 37,

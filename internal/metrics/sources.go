@@ -15,6 +15,7 @@ type Sources struct {
 	Marks       func() MarkStats
 	// LogOmitted is how many log lines were left out.
 	LogOmitted func() uint64
+	Storage    func() StorageStats
 	// Server is the embedded NATS server. With an error the figure nats_up is 0
 	// and the server's others are left out.
 	Server func() (ServerStats, error)
@@ -76,6 +77,12 @@ type MarkStats struct {
 	Keys, Away, Bytes                    int // now
 	Forgotten, Refused                   uint64
 	Written, WrittenBytes, WriteFailures uint64
+}
+
+// StorageStats are those of storage.Watch.
+type StorageStats struct {
+	Healthy  map[string]bool // whether it can store, by stream
+	Restarts uint64          // of the NATS server, because a stream could not
 }
 
 // ServerStats is what the embedded NATS server says about itself: Varz, and for
