@@ -24,6 +24,20 @@ func ReadFrames(pieces ...[]byte) (err string, code uint16, reason string) {
 	return end.err, uint16(end.code), end.reason
 }
 
+// ValidText feeds a text in pieces; it says how many bytes can be UTF-8, and whether
+// all of it is.
+func ValidText(pieces ...[]byte) (n int, whole bool) {
+	var s textState
+	for _, piece := range pieces {
+		valid := s.valid(piece)
+		n += valid
+		if valid < len(piece) {
+			return n, false
+		}
+	}
+	return n, s.missing == 0
+}
+
 // deafConn gives its pieces one after the other and takes whatever is written.
 type deafConn struct {
 	net.Conn

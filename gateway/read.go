@@ -18,6 +18,8 @@ import (
 type frameState struct {
 	started    time.Time
 	fragmented bool // a message has begun and not ended
+	isText     bool // that message, or the last one
+	text       textState
 	pinged     bool // a ping is unanswered
 	pingedAt   time.Time
 
@@ -59,8 +61,8 @@ func (s *webSocket) readAll() closing {
 	}
 }
 
-// readFrame reads one frame and handles what is in it. A data frame may have
-// any length: it is handled in pieces, as they arrive.
+// readFrame reads one frame and handles what is in it. A data frame is handled in
+// pieces, as they arrive.
 func (s *webSocket) readFrame() error {
 	h, err := s.readFrameHeader()
 	if err != nil {
@@ -75,6 +77,9 @@ func (s *webSocket) readFrame() error {
 	if (h.OpCode == ws.OpContinuation) != s.frames.fragmented {
 		return end(closeFrame("a message began inside another"))
 	}
+	if !s.frames.fragmented {
+		s.frames.isText = h.OpCode == ws.OpText
+	}
 	s.frames.fragmented = !h.Fin
 	before := s.frames.operations
 	for pos := int64(0); pos < h.Length; {
@@ -86,7 +91,7 @@ func (s *webSocket) readFrame() error {
 			return err
 		}
 		ws.Cipher(piece, h.Mask, int(pos&3))
-		if err := s.parser.Feed(piece, s.operate); err != nil {
+		if err := s.feed(piece); err != nil {
 			return err
 		}
 		if _, err := s.in.Discard(len(piece)); err != nil {
@@ -94,8 +99,27 @@ func (s *webSocket) readFrame() error {
 		}
 		pos += int64(len(piece))
 	}
+	if h.Fin && s.frames.text.missing > 0 {
+		return end(closeNotUTF8)
+	}
 	if s.frames.operations == before {
 		return s.idleFrame()
+	}
+	return nil
+}
+
+// feed handles a piece of a message. What stands before a byte that cannot be in a
+// text is handled still, wherever the network has cut it.
+func (s *webSocket) feed(piece []byte) error {
+	valid := len(piece)
+	if s.frames.isText {
+		valid = s.frames.text.valid(piece)
+	}
+	if err := s.parser.Feed(piece[:valid], s.operate); err != nil {
+		return err
+	}
+	if valid < len(piece) {
+		return end(closeNotUTF8)
 	}
 	return nil
 }
@@ -152,6 +176,9 @@ func (s *webSocket) readFrameHeader() (ws.Header, error) {
 		}
 		h.Length = int64(n)
 	}
+	if most := s.gateway.maxFrameBytes(); h.Length > most {
+		return h, end(closeLongFrame(most))
+	}
 	copy(h.Mask[:], b[size:])
 	_, err = s.in.Discard(size + 4)
 	return h, err
@@ -172,7 +199,7 @@ func (s *webSocket) controlFrame(h ws.Header) error {
 			s.frames.pingedAt = time.Time{}
 		}
 	case ws.OpClose:
-		return end(closeDone)
+		return end(checkClose(body))
 	}
 	_, err = s.in.Discard(len(body))
 	return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 
@@ -34,6 +35,12 @@ func frame(b0 byte, masked bool, length uint64, body []byte) []byte {
 	return append(out, body...)
 }
 
+// closeWith is a browser's close frame.
+func closeWith(code uint16, reason string) []byte {
+	body := append(binary.BigEndian.AppendUint16(nil, code), reason...)
+	return frame(0x88, true, uint64(len(body)), body)
+}
+
 func TestFramesThatBreakTheRules(t *testing.T) {
 	ping, begun := []byte("PING\r\n"), []byte("CONNEC")
 	tests := []struct {
@@ -51,6 +58,25 @@ func TestFramesThatBreakTheRules(t *testing.T) {
 		{"a message inside another", append(frame(0x02, true, 2, begun[:2]), frame(0x82, true, 4, begun[2:])...), 1002, "a message began inside another"},
 		{"a length beyond 63 bits", frame(0x82, true, 1<<63, nil), 1002, "a frame length with the highest bit set"},
 		{"a close", frame(0x88, true, 2, []byte{3, 232}), 1000, ""},
+		{"a close without a code", frame(0x88, true, 0, nil), 1000, ""},
+		{"a close with a reason", closeWith(1001, "going, élan"), 1000, ""},
+		{"a close of an application's own", closeWith(4999, ""), 1000, ""},
+		{"a close with half a code", frame(0x88, true, 1, []byte{3}), 1002, "a close frame with half a close code"},
+		{"a close code of nobody", closeWith(999, ""), 1002, "close code 999, which must not be sent"},
+		{"a close code without a meaning", closeWith(1004, ""), 1002, "close code 1004, which must not be sent"},
+		{"a close code for no code", closeWith(1005, ""), 1002, "close code 1005, which must not be sent"},
+		{"a close code for no close", closeWith(1006, ""), 1002, "close code 1006, which must not be sent"},
+		{"a close code for no TLS", closeWith(1015, ""), 1002, "close code 1015, which must not be sent"},
+		{"a close code that is not given out", closeWith(2999, ""), 1002, "close code 2999, which must not be sent"},
+		{"a close code above all", closeWith(5000, ""), 1002, "close code 5000, which must not be sent"},
+		{"a close whose reason is not UTF-8", closeWith(1000, "caf\xe9"), 1007, "a text that is not UTF-8"},
+		{"a text that is not UTF-8", frame(0x81, true, 11, []byte("CONNECT \xff\r\n")), 1007, "a text that is not UTF-8"},
+		{"a text that ends inside a character", frame(0x81, true, 10, []byte("CONNECT \xe2\x82")), 1007, "a text that is not UTF-8"},
+		{"a text whose character goes on in the next frame", append(frame(0x01, true, 10, []byte("CONNECT \xe2\x82")), frame(0x80, true, 3, []byte("\xac\r\n"))...), 1008, "authorization violation"},
+		{"bytes that are not UTF-8 in a binary frame", frame(0x82, true, 11, []byte("CONNECT \xff\r\n")), 1008, "authorization violation"},
+		{"a frame longer than a second's operations, whose payload never comes", frame(0x82, true, 100*(4096+65536)+1, nil), 1009, "too large"},
+		{"a text of the largest size that can be told", frame(0x81, true, 1<<63-1, nil), 1009, "too large"},
+		{"a frame as long as a second's operations", frame(0x82, true, 100*(4096+65536), nil), 1000, ""},
 		{"an end in the middle", frame(0x82, true, 100, begun)[:9], 1000, ""},
 		{"an operation before CONNECT, in pieces", append(frame(0x02, true, 2, ping[:2]), frame(0x80, true, 4, ping[2:])...), 1008, "authorization violation"},
 	}
@@ -64,8 +90,8 @@ func TestFramesThatBreakTheRules(t *testing.T) {
 	}
 }
 
-// FuzzFrames holds that no input ends in a panic and that the cut of the stream
-// changes nothing.
+// FuzzFrames holds that no input ends in a panic, that the cut of the stream
+// changes nothing, and that what is answered may stand in a close frame.
 func FuzzFrames(f *testing.F) {
 	for _, seed := range [][]byte{
 		frame(0x82, true, 6, []byte("PING\r\n")),
@@ -74,6 +100,13 @@ func FuzzFrames(f *testing.F) {
 		frame(0x82, true, 300, bytes.Repeat([]byte("x"), 300)),
 		frame(0x88, true, 0, nil),
 		{0x82, 0xff, 0, 0, 0, 0},
+		frame(0x82, true, 1<<40, nil),
+		closeWith(1000, "bye"),
+		closeWith(1006, ""),
+		closeWith(1000, "caf\xe9"),
+		frame(0x81, true, 11, []byte("CONNECT \xff\r\n")),
+		frame(0x81, true, 15, []byte("CONNECT €\xe2\x82\r\n")),
+		append(frame(0x01, true, 10, []byte("CONNECT \xe2\x82")), frame(0x80, true, 3, []byte("\xac\r\n"))...),
 	} {
 		f.Add(seed, 3)
 	}
@@ -84,5 +117,48 @@ func FuzzFrames(f *testing.F) {
 		if err != wholeErr || code != wholeCode || why != wholeWhy {
 			t.Fatalf("cut at %d: %q %d %q, whole: %q %d %q", cut, err, code, why, wholeErr, wholeCode, wholeWhy)
 		}
+		if answer := closeWith(code, why); len(answer) > 125+6 || !utf8.ValidString(why) {
+			t.Fatalf("the answer %d %q is no close frame", code, why)
+		}
+		if _, answered, _ := gateway.ReadFrames(closeWith(code, why)); answered != 1000 {
+			t.Fatalf("our own answer %d %q is answered with %d", code, why, answered)
+		}
 	})
+}
+
+// FuzzText holds that a text is refused at the byte where it ceases to be the
+// beginning of UTF-8, however it is cut.
+func FuzzText(f *testing.F) {
+	for _, seed := range []string{"", "plain", "é€😀", "\xff", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe0\x80", "\xf0\x8f", "ab\xe2\x82"} {
+		f.Add([]byte(seed), 1)
+	}
+	f.Fuzz(func(t *testing.T, text []byte, cut int) {
+		cut = min(max(cut, 0), len(text))
+		valid, whole := gateway.ValidText(text[:cut], text[cut:])
+		if want := utf8.Valid(text); whole != want {
+			t.Fatalf("%q is UTF-8: got %v, want %v", text, whole, want)
+		}
+		if uncut, _ := gateway.ValidText(text); uncut != valid {
+			t.Fatalf("%q cut at %d: %d bytes are good, whole %d", text, cut, valid, uncut)
+		}
+		if valid == len(text) {
+			return
+		}
+		// What stands before the bad byte can be made whole, what has it cannot.
+		if !beginsUTF8(text[:valid]) || beginsUTF8(text[:valid+1]) {
+			t.Fatalf("%q is refused at byte %d", text, valid)
+		}
+	})
+}
+
+// beginsUTF8 is true for what some bytes more would make UTF-8.
+func beginsUTF8(text []byte) bool {
+	for len(text) > 0 && utf8.FullRune(text) {
+		r, n := utf8.DecodeRune(text)
+		if r == utf8.RuneError && n == 1 {
+			return false
+		}
+		text = text[n:]
+	}
+	return true
 }

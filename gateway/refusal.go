@@ -107,6 +107,17 @@ func closeFrame(reason string) closing {
 	return closing{code: ws.StatusProtocolError, reason: reason, why: metrics.RefusalProtocol, kind: audit.KindClosed}
 }
 
+// closeNotUTF8 ends a socket whose text, or whose reason to close, is none.
+var closeNotUTF8 = closing{code: ws.StatusInvalidFramePayloadData, reason: "a text that is not UTF-8",
+	why: metrics.RefusalProtocol, kind: audit.KindClosed}
+
+// closeLongFrame ends a socket that announces a frame longer than can be meant.
+func closeLongFrame(limit int64) closing {
+	c := closeTooLarge(natsproto.ErrPayloadTooLarge, 0)
+	c.err = fmt.Sprintf("%v: at most %d bytes in a frame", natsproto.ErrPayloadTooLarge, limit)
+	return c
+}
+
 // closeTooFast ends a socket that sends more operations than are allowed.
 func closeTooFast(limited int) closing {
 	return closing{
