@@ -119,16 +119,37 @@ func (h *history) serve(s *stream) closing {
 	for {
 		select {
 		case why := <-h.ended:
-			// Whoever closes waits a second at most for what is not written yet, and a
-			// reader may take longer: as long as the outbox has patience with a write.
-			s.out.drained(s.ctx)
-			return why
+			return written(s, why)
 		default:
 		}
-		if why, over := s.listen(); over {
+		why, over := s.listen()
+		switch {
+		case s.saidAll:
+			return h.finish(s)
+		case over:
 			return why
 		}
 	}
+}
+
+// finish waits for the end of an answer whose reader says nothing any more, and may
+// be gone: that shows when the next part is written. The bounds of a history hold.
+func (h *history) finish(s *stream) closing {
+	select {
+	case why := <-h.ended:
+		return written(s, why)
+	case <-s.out.finished:
+	case <-s.ctx.Done():
+	}
+	return closeDone
+}
+
+// written returns why when everything before it is on its way. Whoever closes waits
+// a second at most for what is not written yet, and a reader may take longer: as
+// long as the outbox has patience with a write.
+func written(s *stream, why closing) closing {
+	s.out.drained(s.ctx)
+	return why
 }
 
 // shut implements body. What the relay still has for it is let go with the socket.

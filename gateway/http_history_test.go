@@ -300,6 +300,53 @@ func TestAHistoryEndsInWordsWhenItMayNotGoOn(t *testing.T) {
 	}
 }
 
+// printf "GET …" | nc -N: the request is sent, and then the sending side shut down.
+func TestAHistoryIsWholeForAReaderThatHasShutDownItsSide(t *testing.T) {
+	r := newRigWithEdge(t, gateway.Options{}, edge.HistoryOptions{MaxBytes: 1 << 30, PerUser: 1})
+	r.members.set("c1", "alice", true)
+	total := r.storeMany()
+	for _, when := range []string{"at once", "within the answer"} {
+		conn := r.rawStream(historyRequest)
+		if when == "within the answer" {
+			eventually(t, "it waits", func() bool { return r.gateway.Stats().Sheltered > 64<<10 })
+		}
+		must(t, conn.(*net.TCPConn).CloseWrite())
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		must(t, err)
+		if all, last := readLines(t, resp.Body); len(all) != total || *last.End.More {
+			t.Errorf("%s: %d of %d came, then %+v", when, len(all), total, last.End)
+		}
+		eventually(t, "nothing is held", func() bool { return r.gateway.Held() == gateway.Held{} && r.gateway.Stats().Sockets == 0 })
+	}
+}
+
+func TestAReaderThatShutsDownItsSideAndGoesEndsItsHistory(t *testing.T) {
+	r := newRigWithEdge(t, gateway.Options{}, edge.HistoryOptions{MaxBytes: 1 << 30, PerUser: 1})
+	r.members.set("c1", "alice", true)
+	r.storeMany()
+	conn := r.rawStream(historyRequest)
+	eventually(t, "it waits", func() bool { return r.gateway.Stats().Sheltered > 64<<10 })
+	must(t, conn.(*net.TCPConn).CloseWrite())
+	_ = conn.Close()
+	eventually(t, "nothing is held", func() bool { return r.gateway.Held() == gateway.Held{} && r.gateway.Stats().Sockets == 0 })
+}
+
+// With no more than a first part, all of it is in the kernel: nobody waits to write.
+func TestAReaderThatShutDownItsSideAndGoesShowsAtTheNextPart(t *testing.T) {
+	r := newRig(t, gateway.Options{})
+	r.members.set("c1", "alice", true)
+	asked := make(chan *nats.Msg, 1)
+	r.answerHistory(func(m *nats.Msg) { r.part(m, 1, "{}", ""); asked <- m })
+	conn := r.rawStream(historyRequest)
+	m := <-asked
+	must(t, conn.(*net.TCPConn).CloseWrite())
+	_ = conn.Close()
+	eventually(t, "nothing is held", func() bool {
+		r.part(m, 2, "{}", "")
+		return r.gateway.Held() == gateway.Held{} && r.gateway.Stats().Sockets == 0
+	})
+}
+
 func TestAReaderThatGoesEndsItsHistory(t *testing.T) {
 	r := newRigWithEdge(t, gateway.Options{}, edge.HistoryOptions{MaxBytes: 1 << 30, PerUser: 1})
 	r.members.set("c1", "alice", true)

@@ -36,10 +36,10 @@ type outbox struct {
 	err error
 
 	queue    net.Buffers
-	queued   int  // bytes in the queue and in the hands of that goroutine
-	held     bool // nothing is written yet, see hold
-	sealed   bool // nothing of the queue will be
-	finished chan struct{}
+	queued   int           // bytes in the queue and in the hands of that goroutine
+	held     bool          // nothing is written yet, see hold
+	sealed   bool          // nothing of the queue will be
+	finished chan struct{} // closed when all is written, or nothing can be any more
 
 	conn     net.Conn
 	maxBytes int
@@ -218,13 +218,15 @@ func (o *outbox) writeDirectLocked(b []byte) []byte {
 	err := o.raw.Control(o.try)
 	o.buf = nil
 	switch {
-	case err != nil:
-		return nil // the socket is gone; its reader will see that
+	case err != nil: // the socket is closed
 	case o.err == nil:
 		return b[o.n:]
 	case o.err == syscall.EAGAIN || o.err == syscall.EINTR:
 		return b
 	}
+	// Its reader will see that, unless the browser's side has ended before.
+	o.closed = true
+	o.finishLocked()
 	return nil
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -23,6 +24,7 @@ type stream struct {
 	token        string      // "" for none
 	header       http.Header // of whatever the answer is
 	body         body
+	saidAll      bool // the browser has closed its side, see listen; its goroutine's
 }
 
 // body is what a stream answers with. All but farewell belong to the socket's
@@ -117,10 +119,12 @@ func (s *stream) told(why closing) (reason string, code int) {
 func (s *stream) subEnded(_ *localSub, r refusal) { s.close(closeRefused(r)) }
 
 // listen waits for the browser, until the read deadline or wake. It is over when the
-// browser has gone, or has said something, or the stream is closed.
+// browser has gone, or has said something, or the stream is closed. One that has
+// gone looks like one that reads on and has closed its own side alone: it saidAll.
 func (s *stream) listen() (why closing, over bool) {
 	var scrap [512]byte
 	n, err := s.conn.Read(scrap[:])
+	s.saidAll = errors.Is(err, io.EOF)
 	switch {
 	case n > 0:
 		return closeInput, true
