@@ -58,24 +58,29 @@ func Trusts(proxies []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// forwardedFor is the header's entries, left to right. Several headers are one
-// list (RFC 9110, section 5.3).
-func forwardedFor(h http.Header) []string {
-	values := h.Values("X-Forwarded-For")
-	if len(values) == 0 {
-		return nil
+// forwardedFor is the header's entries, left to right, without white space. Several
+// headers are one list (RFC 9110, section 5.3), in which empty elements mean nothing
+// (section 5.6.1): some proxies write "203.0.113.7,".
+func forwardedFor(h http.Header) (entries []string) {
+	for _, value := range h.Values("X-Forwarded-For") {
+		for entry := range strings.SplitSeq(value, ",") {
+			if entry = strings.Trim(entry, " \t"); entry != "" {
+				entries = append(entries, entry)
+			}
+		}
 	}
-	return strings.Split(strings.Join(values, ","), ",")
+	return entries
 }
 
-// parseForwarded reads an entry: an address, with a port or without. The port is
-// 0 when it is not told.
+// parseForwarded reads an entry: an address, with a port or without, IPv6 in
+// brackets or without. The port is 0 when it is not told.
 func parseForwarded(s string) (netip.AddrPort, bool) {
-	s = strings.TrimSpace(s)
 	ap, err := netip.ParseAddrPort(s)
 	if err != nil {
-		a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
-		if err != nil {
+		inner, opened := strings.CutPrefix(s, "[")
+		inner, closed := strings.CutSuffix(inner, "]")
+		a, err := netip.ParseAddr(inner)
+		if err != nil || opened != closed || opened && a.Is4() {
 			return netip.AddrPort{}, false
 		}
 		ap = netip.AddrPortFrom(a, 0)
