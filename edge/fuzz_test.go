@@ -17,7 +17,7 @@ func FuzzHistoryRequest(f *testing.F) {
 	for _, body := range []string{
 		``, `{}`, `null`, `[]`, `{"after":1}{`, `{"after":18446744073709551615}`, `{"after":1,"after":2}`, `{"after":-0}`,
 		`{"categories":["engine","a_1"],"after":120,"seen":{"engine":130},"since":"2024-01-19T12:00:00.123+01:00","limit":1000,"min_priority":"normal"}`,
-		`{"categories":["\u0065ngine"]}`, `{"\u0061fter":1}`, `{"seen":{"engine":1,"engine":2}}`, `{"since":"0000-01-01T00:00:00Z"}`,
+		`{"categories":["\u0065ngine"]}`, `{"\u0061fter":1}`, `{"seen":{"engine":1,"engine":2}}`, `{"since":"0000-01-01T00:00:00Z"}`, `{"since":"2016-12-31t23:59:60.5z"}`,
 		`{"limit":1e1}`, `{"epoch":"d9fdx0sj3k3z","after":1}`, `{"epoch":null}`, `{"epoch":"\ud800"}`, `{"min_priority":"urgent","x":[[[[[]]]]]}`,
 	} {
 		f.Add([]byte(body))

@@ -97,7 +97,7 @@ func (r *historyRequest) set(name string, value json.RawMessage, maxLimit int) e
 		var text string
 		err := json.Unmarshal(value, &text)
 		if err == nil {
-			r.since, err = time.Parse(time.RFC3339, text)
+			r.since, err = status.ParseTime(text)
 		}
 		if err != nil || isNull(value) {
 			return status.ErrBadRequest.Withf("since is %s: write it as \"2024-01-19T12:00:00Z\"", quoteText(value))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"reflect"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -25,6 +26,8 @@ func FuzzNormalize(f *testing.F) {
 		`{"text":"a","te\u0078t":"b"}`,
 		`{"text":"a","Text":5,"category":"\u0065ngine"}`,
 		`{"text":"a","metadata":{"a":{"a":{"a":{}}}}}`,
+		`{"text":"a","timestamp":"2016-12-31t23:59:60.5z"}`, `{"text":"a","timestamp":"2016-12-31T15:59:60-08:00"}`,
+		`{"text":"a","timestamp":"2016-12-30T23:59:60Z"}`, `{"text":"a","timestamp":"9999-12-31T23:59:60Z"}`,
 		`[1,2]`, `{"text":""}`, `{"text":1e5}`, "{\"text\":\"\xff\"}", "", `{"text":"a"}x`,
 	} {
 		f.Add([]byte(seed), uint16(len(seed)/2))
@@ -142,7 +145,10 @@ func oracleID(id any) bool {
 	return true
 }
 
-var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+var (
+	rfc3339    = regexp.MustCompile(`^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+	leapSecond = regexp.MustCompile(`^(.{17})60(.*)$`)
+)
 
 func oracleTimestamp(message map[string]any) error {
 	given, ok := message["timestamp"]
@@ -157,11 +163,15 @@ func oracleTimestamp(message map[string]any) error {
 	if !rfc3339.MatchString(s) {
 		return errors.New("timestamp")
 	}
-	at, err := time.Parse(time.RFC3339, s)
+	at, err := time.Parse(time.RFC3339, strings.ToUpper(leapSecond.ReplaceAllString(s, "${1}59$2")))
 	if err != nil {
 		return err
 	}
-	if s[len(s)-1] == 'Z' {
+	if leapSecond.MatchString(s) {
+		if at = at.Add(time.Second); at.UTC().Truncate(time.Second) != time.Date(at.UTC().Year(), at.UTC().Month(), 1, 0, 0, 0, 0, time.UTC) {
+			return errors.New("no leap second")
+		}
+	} else if s[10] == 'T' && s[len(s)-1] == 'Z' {
 		return nil
 	}
 	utc, err := at.UTC().MarshalText()

@@ -22,7 +22,7 @@ type Normalized struct {
 //     MaxDepth levels deep, and none of the fields below is there twice;
 //   - "text" is a string and not empty;
 //   - "category" equals cat; filled in when missing;
-//   - "timestamp" is RFC 3339; brought to UTC; now when missing;
+//   - "timestamp" is RFC 3339 (ParseTime); brought to UTC; now when missing;
 //   - "metadata" is an object, "priority" one of the four, "id" 1 to
 //     MaxIDBytes printable ASCII characters; all three may be missing.
 //

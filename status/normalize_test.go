@@ -40,6 +40,31 @@ func TestNormalizeFillsInWhatIsMissing(t *testing.T) {
 			`{"category":"engine","timestamp":"2024-01-18T23:30:00.25Z","text":"hi"}`,
 		},
 		{
+			"a timestamp in small letters is written in capitals",
+			`{"category":"engine","timestamp":"2024-01-19t12:00:00.5z","text":"hi"}`,
+			`{"category":"engine","timestamp":"2024-01-19T12:00:00.5Z","text":"hi"}`,
+		},
+		{
+			"a small t with another zone",
+			`{"category":"engine","timestamp":"2024-01-19t14:00:00+02:00","text":"hi"}`,
+			`{"category":"engine","timestamp":"2024-01-19T12:00:00Z","text":"hi"}`,
+		},
+		{
+			"a leap second is the first second of the next day",
+			`{"category":"engine","timestamp":"2016-12-31T23:59:60Z","text":"hi"}`,
+			`{"category":"engine","timestamp":"2017-01-01T00:00:00Z","text":"hi"}`,
+		},
+		{
+			"a leap second with a fraction, in another zone",
+			`{"category":"engine","timestamp":"1990-12-31T15:59:60.25-08:00","text":"hi"}`,
+			`{"category":"engine","timestamp":"1991-01-01T00:00:00.25Z","text":"hi"}`,
+		},
+		{
+			"a leap second of June",
+			`{"category":"engine","timestamp":"2015-06-30t23:59:60z","text":"hi"}`,
+			`{"category":"engine","timestamp":"2015-07-01T00:00:00Z","text":"hi"}`,
+		},
+		{
 			"a timestamp is brought to UTC and the category filled in",
 			`{"text":"hi","timestamp":"2024-01-19T12:00:00+00:00","x":1}`,
 			`{"category":"engine","text":"hi","timestamp":"2024-01-19T12:00:00Z","x":1}`,
@@ -144,6 +169,11 @@ func TestNormalizeRefuses(t *testing.T) {
 		{"a one-digit hour", `{"text":"hi","timestamp":"2024-01-19T1:00:00Z"}`, status.ErrBadTimestamp, "RFC 3339"},
 		{"a zone beyond a day", `{"text":"hi","timestamp":"2024-01-19T12:00:00+24:00"}`, status.ErrBadTimestamp, "RFC 3339"},
 		{"a point without digits", `{"text":"hi","timestamp":"2024-01-19T12:00:00.Z"}`, status.ErrBadTimestamp, "RFC 3339"},
+		{"a sixtieth second at noon", `{"text":"hi","timestamp":"2016-12-31T12:00:60Z"}`, status.ErrBadTimestamp, "RFC 3339"},
+		{"a leap second in the middle of a month", `{"text":"hi","timestamp":"2016-12-30T23:59:60Z"}`, status.ErrBadTimestamp, "RFC 3339"},
+		{"a leap second that is none in UTC", `{"text":"hi","timestamp":"2016-12-31T23:59:60-08:00"}`, status.ErrBadTimestamp, "RFC 3339"},
+		{"a sixty-first second", `{"text":"hi","timestamp":"2016-12-31T23:59:61Z"}`, status.ErrBadTimestamp, "RFC 3339"},
+		{"a leap second of the last year", `{"text":"hi","timestamp":"9999-12-31T23:59:60Z"}`, status.ErrBadTimestamp, "four-digit year"},
 		{"a thirteenth month", `{"text":"hi","timestamp":"2024-13-19T12:00:00Z"}`, status.ErrBadTimestamp, "RFC 3339"},
 		{"a year that has five digits in UTC", `{"text":"hi","timestamp":"9999-12-31T23:59:59-01:00"}`, status.ErrBadTimestamp, "four-digit year"},
 		{"an empty timestamp", `{"text":"hi","timestamp":""}`, status.ErrBadTimestamp, "RFC 3339"},
