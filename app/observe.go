@@ -87,7 +87,7 @@ func buildInfo() (version, revision string) {
 func (a *App) gatewayStats() metrics.GatewayStats {
 	s := a.gateway.Stats()
 	return metrics.GatewayStats{
-		Credentials: s.Credentials, Links: s.Links, LinksKept: s.LinksKept,
+		Credentials: s.Credentials, IdleGrants: s.IdleGrants, IdleBytes: s.IdleBytes, Links: s.Links, LinksKept: s.LinksKept,
 		SlowCloses: s.SlowCloses, Shed: s.Shed, Sheltered: s.Sheltered, Resumed: s.Resumed,
 	}
 }

@@ -86,6 +86,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 
 func (f *figures) gateway(to emit, s GatewayStats) {
 	to.figure(f.credentials, float64(s.Credentials))
+	to.figure(f.idleGrants, float64(s.IdleGrants))
+	to.figure(f.idleBytes, float64(s.IdleBytes))
 	to.figure(f.linksOpened, float64(s.Links))
 	to.figure(f.linksOpen, float64(s.LinksKept))
 	to.figure(f.slowCloses, float64(s.SlowCloses))

@@ -2,7 +2,7 @@ package metrics
 
 // figures are all that is pulled. newFigures names them.
 type figures struct {
-	credentials, linksOpened, linksOpen, slowCloses, shed, queuedBytes, resumed figure
+	credentials, idleGrants, idleBytes, linksOpened, linksOpen, slowCloses, shed, queuedBytes, resumed figure
 
 	topics, catchingUp, doubles, mended, replayed, unmended figure
 
@@ -26,7 +26,7 @@ type figures struct {
 
 func (f *figures) all() []figure {
 	return []figure{
-		f.credentials, f.linksOpened, f.linksOpen, f.slowCloses, f.shed, f.queuedBytes, f.resumed,
+		f.credentials, f.idleGrants, f.idleBytes, f.linksOpened, f.linksOpen, f.slowCloses, f.shed, f.queuedBytes, f.resumed,
 		f.topics, f.catchingUp, f.doubles, f.mended, f.replayed, f.unmended,
 		f.verdicts, f.foreign, f.calloutQueued,
 		f.submissions, f.publishes, f.unanswered,
@@ -44,6 +44,8 @@ func (f *figures) all() []figure {
 func newFigures() figures {
 	return figures{
 		credentials: gauge("statuswire_credentials", "Tokens whose grant is held now."),
+		idleGrants:  gauge("statuswire_idle_grants", "Grants kept without a connection now, for who comes back."),
+		idleBytes:   gauge("statuswire_idle_grant_bytes", "Memory of these grants."),
 		linksOpened: counter("statuswire_links_opened_total", "Links opened to the NATS server for a login decision."),
 		linksOpen:   gauge("statuswire_links", "Links to the NATS server that are open now."),
 		shed:        counter("statuswire_shed_total", "Statuses of low priority left out because a browser read too slowly."),

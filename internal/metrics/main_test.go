@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func allSources() metrics.Sources {
 	return metrics.Sources{
 		Gateway: func() metrics.GatewayStats {
-			return metrics.GatewayStats{Credentials: 1, Links: 2, LinksKept: 3, SlowCloses: 4, Shed: 6, Sheltered: 5, Resumed: 48}
+			return metrics.GatewayStats{Credentials: 1, IdleGrants: 49, IdleBytes: 50, Links: 2, LinksKept: 3, SlowCloses: 4, Shed: 6, Sheltered: 5, Resumed: 48}
 		},
 		Fanout: func() metrics.FanoutStats {
 			return metrics.FanoutStats{Topics: 6, CatchingUp: 43, Doubles: 7, Mended: 8, Replayed: 44, Failed: 9}

@@ -115,7 +115,7 @@ func TestLoginDecisionsAreObserved(t *testing.T) {
 func TestEverySourceIsAskedAtEachScrape(t *testing.T) {
 	m := metrics.New(metrics.Options{Sources: allSources()})
 	want(t, m,
-		`statuswire_credentials 1`, `statuswire_links_opened_total 2`, `statuswire_links 3`,
+		`statuswire_credentials 1`, `statuswire_idle_grants 49`, `statuswire_idle_grant_bytes 50`, `statuswire_links_opened_total 2`, `statuswire_links 3`,
 		`statuswire_slow_closes_total 4`, `statuswire_shed_total 6`, `statuswire_queued_bytes 5`, `statuswire_resumed_subscriptions_total 48`,
 		`statuswire_marks{state="open"} 49`, `statuswire_marks{state="ended"} 1`, `statuswire_marks_bytes 51`,
 		`statuswire_marks_forgotten_total 52`, `statuswire_marks_refused_total 53`, `statuswire_marks_written_total 54`,

@@ -24,6 +24,8 @@ type Sources struct {
 // GatewayStats are those of gateway.Stats that nobody pushes.
 type GatewayStats struct {
 	Credentials int    // tokens whose grant is held
+	IdleGrants  int    // of them, those without a connection
+	IdleBytes   int    // that these take
 	Links       uint64 // links opened for a verdict
 	LinksKept   int64  // links open now
 	SlowCloses  uint64 // sockets closed because they read too slowly
