@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/directory"
 )
 
@@ -51,10 +52,10 @@ func (s *Service) importLines(ctx context.Context, data []byte) (any, error) {
 		switch o.Result {
 		case directory.Created:
 			answer.Created++
-			s.changed(list[i].ID, "", "conversation imported: created")
+			s.changed(audit.KindConversationCreated, list[i].ID, list[i].Owner, "conversation imported: created"+withMembers(list[i].Members))
 		case directory.Updated:
 			answer.Updated++
-			s.changed(list[i].ID, "", "conversation imported: changed")
+			s.changed(audit.KindConversationChanged, list[i].ID, list[i].Owner, "conversation imported: changed"+withMembers(list[i].Members))
 		case directory.Unchanged:
 			answer.Unchanged++
 		default:

@@ -17,6 +17,8 @@ const (
 	// MaxReasonBytes bounds the reason of a kick: a close frame holds no more
 	// (RFC 6455, section 5.5).
 	MaxReasonBytes = 123
+	// maxReasonBytes bounds what a record says of a change.
+	maxReasonBytes = 512
 	// maxSubjectBytes bounds a subject or a queue group that is asked about.
 	maxSubjectBytes = 4096
 	// actor is who does what this service is asked for.
@@ -24,7 +26,7 @@ const (
 )
 
 // changed writes a change into the log and the audit.
-func (s *Service) changed(id status.ConversationID, user status.UserID, what string) {
+func (s *Service) changed(kind audit.Kind, id status.ConversationID, user status.UserID, what string) {
 	about := []any{}
 	if id != "" {
 		about = append(about, "conversation", string(id))
@@ -32,8 +34,8 @@ func (s *Service) changed(id status.ConversationID, user status.UserID, what str
 	if user != "" {
 		about = append(about, "user", string(user))
 	}
-	s.opts.Logger.Info("admin: "+what, about...)
-	s.opts.Audit.Record(audit.Event{Kind: audit.KindAdmin, Actor: actor, Conversation: id, User: user, Reason: what})
+	s.opts.Logger.Info("admin: "+strings.ReplaceAll(string(kind), "_", " "), append(about, "what", what)...)
+	s.opts.Audit.Record(audit.Event{Kind: kind, Actor: actor, Conversation: id, User: user, Reason: what})
 }
 
 // rawSessions is a SessionsResponse whose sessions are JSON already.
@@ -72,7 +74,7 @@ func (s *Service) kick(_ context.Context, data []byte) (any, error) {
 	if r.Reason != "" {
 		what += ": " + r.Reason
 	}
-	s.changed("", r.User, what)
+	s.changed(audit.KindSessionsEnded, "", r.User, what)
 	return KickResponse{User: r.User, Kicked: n}, nil
 }
 

@@ -144,6 +144,11 @@ func (f *figures) audit(to emit, s AuditStats) {
 	to.figure(f.auditRecords, float64(s.Records))
 	to.figure(f.auditRetries, float64(s.Retries))
 	to.figure(f.auditOpen, float64(s.Open))
+	to.figure(f.actEvents, float64(s.Acts.Recorded))
+	to.figure(f.actRecords, float64(s.Acts.Written))
+	to.figure(f.actsLost, float64(s.Acts.Lost))
+	to.figure(f.actRetries, float64(s.Acts.Retries))
+	to.figure(f.actsWaiting, float64(s.Acts.Waiting))
 }
 
 func (f *figures) marks(to emit, s MarkStats) {

@@ -39,7 +39,10 @@ func allSources() metrics.Sources {
 			return map[string]metrics.EndpointStats{"join": {Answered: 21, Refused: 22, DurationTotal: 23 * time.Millisecond}}
 		},
 		Audit: func() metrics.AuditStats {
-			return metrics.AuditStats{Recorded: 24, Written: 25, Lost: 26, Overflowed: 27, Records: 28, Retries: 29, Open: 30}
+			return metrics.AuditStats{
+				Recorded: 24, Lost: 26, Overflowed: 27, Records: 28, Retries: 29, Open: 30,
+				Acts: metrics.ActStats{Recorded: 58, Written: 59, Lost: 60, Retries: 61, Waiting: 62},
+			}
 		},
 		Marks: func() metrics.MarkStats {
 			return metrics.MarkStats{Keys: 50, Away: 1, Bytes: 51, Forgotten: 52, Refused: 53, Written: 54, WrittenBytes: 55, WriteFailures: 56}

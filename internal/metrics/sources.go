@@ -70,8 +70,16 @@ type EndpointStats struct {
 
 // AuditStats are those of audit.Stats.
 type AuditStats struct {
-	Recorded, Written, Lost, Overflowed, Records, Retries uint64
-	Open                                                  int
+	Recorded, Lost, Overflowed, Records, Retries uint64
+	Open                                         int
+
+	Acts ActStats // of administrators
+}
+
+// ActStats are those of audit.ActStats.
+type ActStats struct {
+	Recorded, Written, Lost, Retries uint64
+	Waiting                          int
 }
 
 // MarkStats are those of mark.Stats and mark.KeeperStats.
