@@ -36,6 +36,7 @@ var floors = map[string]int{
 	"internal/directory/directorytest": 1,
 	"internal/directory/kv":            1,
 	"internal/identity":                1,
+	"internal/keyring":                 1,
 	"internal/history":                 1,
 	"internal/presence":                1,
 	"internal/audit":                   1,
@@ -50,7 +51,6 @@ var floors = map[string]int{
 	"internal/limit":     0,
 	"internal/noise":     0,
 	"internal/pause":     0,
-	"internal/text":      0,
 	"internal/storage":   0,
 }
 
@@ -58,6 +58,7 @@ var floors = map[string]int{
 // and what they fill it with.
 var adapters = map[string][]string{
 	"internal/directory/kv":            {"internal/directory", "internal/bucket"},
+	"internal/keyring":                 {"internal/bucket"},
 	"internal/directory/directorytest": {"internal/directory"},
 	"internal/fanout/fromhistory":      {"internal/fanout", "internal/history"},
 }

@@ -13,10 +13,11 @@ import (
 // privateInbox is where a browser hears answers. Behind the gateway it never
 // leaves its socket, so that clients' default inboxes do. On the server's own
 // WebSocket listener all inboxes are shared: there each user has a prefix of their
-// own, or one could hear the answers to another's requests.
+// own, or one could hear the answers to another's requests. The user is not part of
+// its first token: a user called "edge" must not hear what the edge is answered.
 func (g grant) privateInbox() string {
 	if g.connection == jwt.ConnectionTypeWebsocket {
-		return "_INBOX_" + g.user.Token() + ".>"
+		return "_INBOX_user." + g.user.Token() + ".>"
 	}
 	return "_INBOX.>"
 }

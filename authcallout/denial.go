@@ -18,6 +18,7 @@ const (
 	CauseToken        Cause = "token"            // the token is missing, expired, forged
 	CauseConversation Cause = "conversation"     // the conversation to join is not theirs
 	CauseNoLink       Cause = "no_link"          // not a browser that came through the gateway
+	CauseKey          Cause = "key"              // the nkey is not known, or it did not sign
 	CauseIdentity     Cause = "identity_failed"  // the token could not be checked
 	CauseDirectory    Cause = "directory_failed" // the directory did not answer
 	CauseTimeout      Cause = "timeout"          // one of both took too long
@@ -46,6 +47,11 @@ func denialOf(err error) (session.Denial, Cause) {
 	case errors.Is(err, errNoLink):
 		// Hides whether the token is good: it was not looked at.
 		return session.Denial{Reason: "this token is for browsers: connect through the WebSocket endpoint", Final: true}, CauseNoLink
+
+	case errors.Is(err, errUnknownKey), errors.Is(err, errBadSignature), errors.Is(err, errKeyElsewhere):
+		// Only for the audit: the server tells a NATS client nothing. Does not tell
+		// which of them it was.
+		return session.Denial{Reason: "this key is not known, has ended, or did not sign the server's nonce", Final: true}, CauseKey
 
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		// Hides which of the services behind is slow, or that we are stopping.

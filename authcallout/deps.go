@@ -27,7 +27,8 @@ type Directory interface {
 	OfUser(ctx context.Context, user status.UserID, limit int) ([]status.ConversationID, error)
 }
 
-// Deps is what the service works with. All but XKey are required.
+// Deps is what the service works with. All but XKey and Named are
+// required.
 type Deps struct {
 	// ServerID is the public key of the server whose requests are answered. It is
 	// asked with each request: another server may have taken the place of the first.
@@ -41,4 +42,7 @@ type Deps struct {
 	Sessions  *session.Registry
 	Verifier  Verifier
 	Directory Directory
+	// Named decides about clients with an nkey that nats.conf does not know. Nil:
+	// there are no such keys.
+	Named *NamedKeys
 }

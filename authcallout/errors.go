@@ -14,5 +14,8 @@ var (
 	errQueueFull    = errors.New("the queue is full")
 	errUnreadable   = errors.New("the request cannot be read")
 	errLinkGivenUp  = errors.New("the gateway has given the link up")
+	errUnknownKey   = errors.New("the key is not known")
+	errBadSignature = errors.New("the signature of the nonce is not the key's")
+	errKeyElsewhere = errors.New("a named key on another listener than that of NATS clients")
 	errWorkerFailed = errors.New("a worker panicked")
 )

@@ -84,8 +84,15 @@ func (s *Service) handle(ctx context.Context, j job) {
 		return
 	}
 	token, sender, err := s.open(j.msg)
+	var c claim
 	if err == nil {
-		_, err = s.peek(token)
+		c, err = s.peek(token)
+	}
+	if err == nil && s.knocks(c.key(), c.Request.Connect.Nkey) {
+		if _, known := s.knownKey(c.knock()); known != nil {
+			s.keepOut(j, c, known)
+			return
+		}
 	}
 	var req *jwt.AuthorizationRequestClaims
 	if err == nil {
@@ -97,9 +104,45 @@ func (s *Service) handle(ctx context.Context, j job) {
 	case err != nil:
 		s.opts.Logger.Warn("authorization: unreadable request", "error", err)
 		s.turnAway(j, err)
+	case s.knocks(linkKey(req), req.ConnectOptions.Nkey):
+		s.replyKey(j, req)
 	default:
 		s.reply(ctx, j, req)
 	}
+}
+
+// knocks is true for a client with an nkey that is no browser of the gateway's.
+func (s *Service) knocks(key session.Key, nkey string) bool {
+	if nkey == "" || s.deps.Named == nil {
+		return false
+	}
+	_, hasLink := s.deps.Sessions.Ask(key)
+	return !hasLink
+}
+
+// keepOut denies a key before anything is spent on the request: it was not
+// verified, and the answer is not signed.
+func (s *Service) keepOut(j job, c claim, why error) {
+	v := Verdict{Key: c.key(), Address: c.Request.Client.Host}
+	s.deny(&v, why)
+	s.refuse(j.msg)
+	s.settle(v, j)
+}
+
+// replyKey decides about a client with a named key.
+func (s *Service) replyKey(j job, req *jwt.AuthorizationRequestClaims) {
+	key, userJWT, err := s.decideKey(req)
+	v := Verdict{Key: linkKey(req), Address: req.ClientInformation.Host, Named: key.Name}
+	if err != nil {
+		s.deny(&v, err)
+		s.refuse(j.msg)
+		s.settle(v, j)
+		return
+	}
+	if err := s.answer(j.msg, req, userJWT, ""); err != nil {
+		s.opts.Logger.Error("authorization: no answer", "error", err)
+	}
+	s.settle(v, j)
 }
 
 // reply decides, leaves the verdict for the gateway, and only then answers.

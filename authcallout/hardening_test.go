@@ -14,6 +14,7 @@ import (
 
 	"github.com/statuswire/statuswire/authcallout"
 	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
 )
 
 // Each test here is an attack, or a misfortune that looks like one.
@@ -385,16 +386,26 @@ func freeAddress(t *testing.T) string {
 }
 
 func TestOnTheNativeListenerNobodyHearsAnothersInbox(t *testing.T) {
+	// Ids of users are the application's to choose: also those of our own parts.
+	for _, user := range []status.UserID{"bob", "edge", "operator", "key", "user"} {
+		t.Run(string(user), func(t *testing.T) { testOwnInbox(t, user) })
+	}
+}
+
+func testOwnInbox(t *testing.T, user status.UserID) {
 	addr := freeAddress(t)
 	start(t, setup{native: addr, opts: authcallout.Options{NativeWebSocket: true}})
 	refused := make(chan error, 10)
-	nc, err := nats.Connect("ws://"+addr, nats.Token(token(t, "bob", time.Hour)), nats.Timeout(soon),
+	nc, err := nats.Connect("ws://"+addr, nats.Token(token(t, user, time.Hour)), nats.Timeout(soon),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	for _, subject := range []string{"_INBOX.>", "_INBOX_alice.>", "_INBOX_edge.>", "_INBOX_bob.1"} {
+	for _, subject := range []string{
+		"_INBOX.>", "_INBOX_alice.>", "_INBOX_edge.>", "_INBOX_operator.>", "_INBOX_key.>", "_INBOX_user.>", "_INBOX_user.alice.>",
+		"_INBOX_user." + string(user) + ".1",
+	} {
 		if _, err := nc.SubscribeSync(subject); err != nil {
 			t.Fatal(err)
 		}
@@ -406,7 +417,7 @@ func TestOnTheNativeListenerNobodyHearsAnothersInbox(t *testing.T) {
 		case got = <-refused:
 		case <-time.After(200 * time.Millisecond): // nothing is refused
 		}
-		if want := subject != "_INBOX_bob.1"; (got != nil) != want {
+		if want := subject != "_INBOX_user."+string(user)+".1"; (got != nil) != want {
 			t.Errorf("%s: %v, want refused: %v", subject, got, want)
 		}
 	}

@@ -47,6 +47,7 @@ type setup struct {
 	opts      authcallout.Options
 	sealed    bool   // requests are encrypted
 	native    string // host:port of the server's own WebSocket listener
+	named     *authcallout.NamedKeys
 }
 
 func startEngine(tb testing.TB, s setup) (*engine.Engine, *keys.Set) {
@@ -122,6 +123,7 @@ func (r *rig) serve(tb testing.TB, nc *nats.Conn, s setup) *authcallout.Service 
 		ServerID: r.engine.ServerID, Issuer: r.keys.Issuer, Sessions: r.sessions,
 		Verifier: s.verifier, Directory: s.directory,
 	}
+	deps.Named = s.named
 	if r.engine.SealsCallouts() {
 		deps.XKey = r.keys.XKey
 	}

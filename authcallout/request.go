@@ -35,13 +35,24 @@ type claim struct {
 			ID string `json:"id"`
 		} `json:"server_id"`
 		Client struct {
-			ID uint64 `json:"id"`
+			ID    uint64 `json:"id"`
+			Host  string `json:"host"`
+			Nonce string `json:"nonce"`
 		} `json:"client_info"`
+		Connect struct {
+			Nkey      string `json:"nkey"`
+			Signature string `json:"sig"`
+		} `json:"connect_opts"`
 	} `json:"nats"`
 }
 
 func (c claim) key() session.Key {
 	return session.Key{ServerID: c.Request.Server.ID, ClientID: c.Request.Client.ID}
+}
+
+func (c claim) knock() knock {
+	r := c.Request
+	return knock{public: r.Connect.Nkey, signature: r.Connect.Signature, nonce: r.Client.Nonce, clientID: r.Client.ID}
 }
 
 // open returns the request's JWT, decrypted when we have an xkey. A request has

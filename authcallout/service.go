@@ -26,6 +26,7 @@ type Service struct {
 	cancel   context.CancelFunc // ends requests that Stop has no time for
 	counters counters
 	seal     atomic.Pointer[seal] // our server's, once seen in a verified request
+	live     live                 // clients with a named key
 
 	mu      sync.Mutex // guards what follows
 	started bool
@@ -47,6 +48,9 @@ func New(nc *nats.Conn, deps Deps, opts Options) (*Service, error) {
 		return nil, errors.New("authcallout: server id, issuer, sessions, verifier and directory are required")
 	case !nkeys.IsValidPublicServerKey(deps.ServerID()):
 		return nil, fmt.Errorf("authcallout: %q is no server id: take the engine's once it runs", deps.ServerID())
+	}
+	if err := deps.Named.validate(); err != nil {
+		return nil, err
 	}
 	signer, err := newSigner(deps.Issuer)
 	if err != nil {

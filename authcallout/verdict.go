@@ -3,6 +3,7 @@ package authcallout
 import (
 	"time"
 
+	"github.com/statuswire/statuswire/internal/keyring"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -15,6 +16,8 @@ type Verdict struct {
 	Address string
 	// User is empty when the token was not good or not looked at.
 	User status.UserID
+	// Named is the named key of a client that is no browser.
+	Named keyring.Name
 	// Conversations are the granted ones, sorted.
 	Conversations []status.ConversationID
 	// Expires is the grant's end.

@@ -32,6 +32,7 @@ func checkConfig(o *server.Options, raw map[string]any, opts Options, vars map[s
 	for _, p := range Parts() {
 		c.checkPart(p)
 	}
+	c.checkPatterns()
 	c.warnOfDelegatedUsers()
 	c.warnOfOpenKeyFiles()
 	return joinByLine(c.faults)
@@ -111,10 +112,8 @@ func (c *checker) checkCallout() {
 	if ac.XKey != "" && ac.XKey != c.vars["SEAL_KEY"] {
 		c.fault(path("xkey"), "the xkey must be $SEAL_KEY, or absent")
 	}
-	for _, name := range []string{"SERVICE_KEY", "OPERATOR_KEY", "SYSTEM_KEY"} {
-		if c.user(name) != nil {
-			c.checkAuthUser(name)
-		}
+	if c.user("SYSTEM_KEY") != nil {
+		c.checkAuthUser("SYSTEM_KEY")
 	}
 }
 

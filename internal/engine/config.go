@@ -17,11 +17,7 @@ import (
 )
 
 // parseConfig turns the text of nats.conf into checked server options.
-func parseConfig(opts Options, parts map[Part]nkeys.KeyPair) (*server.Options, error) {
-	vars, err := variables(opts, parts)
-	if err != nil {
-		return nil, err
-	}
+func parseConfig(opts Options, vars map[string]string) (*server.Options, error) {
 	text := string(bytes.TrimPrefix(opts.Config, []byte("\ufeff")))
 	raw, err := conf.ParseWithChecks(prelude(vars) + text)
 	if err != nil {
@@ -44,13 +40,14 @@ func parseConfig(opts Options, parts map[Part]nkeys.KeyPair) (*server.Options, e
 }
 
 // variables are the public keys that nats.conf names, by variable.
-func variables(opts Options, parts map[Part]nkeys.KeyPair) (map[string]string, error) {
+func variables(opts Options, viewer nkeys.KeyPair, parts map[Part]nkeys.KeyPair) (map[string]string, error) {
 	pairs := map[string]nkeys.KeyPair{
 		"SERVICE_KEY":  opts.Keys.Service,
 		"OPERATOR_KEY": opts.Keys.Operator,
 		"SYSTEM_KEY":   opts.Keys.System,
 		"ISSUER_KEY":   opts.Keys.Issuer,
 		"SEAL_KEY":     opts.Keys.XKey,
+		viewerVariable: viewer,
 	}
 	for p, kp := range parts {
 		pairs[p.variable()] = kp

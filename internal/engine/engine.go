@@ -35,7 +35,9 @@ const (
 type Engine struct {
 	opts   Options
 	logger *slog.Logger
-	server *server.Options // as parsed and checked by New
+	server *server.Options   // as parsed and checked by New
+	vars   map[string]string // public keys that nats.conf names, by variable
+	viewer nkeys.KeyPair
 	parts  map[Part]nkeys.KeyPair
 
 	mu     sync.Mutex // guards the fields down to conns
@@ -72,12 +74,20 @@ func New(opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := parseConfig(opts, parts)
+	viewer, err := nkeys.CreateUser()
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the key of the viewers' pattern: %w", err)
+	}
+	vars, err := variables(opts, viewer, parts)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := parseConfig(opts, vars)
 	if err != nil {
 		return nil, err
 	}
 	return &Engine{
-		opts: opts, logger: opts.Logger, server: parsed, parts: parts,
+		opts: opts, logger: opts.Logger, server: parsed, vars: vars, viewer: viewer, parts: parts,
 		troubled: make(chan struct{}, 1), ended: make(chan struct{}),
 	}, nil
 }

@@ -7,12 +7,8 @@ import (
 
 // Users are the users of nats.conf by the name of their variable, "SERVICE_KEY".
 func (e *Engine) Users() map[string]*server.NkeyUser {
-	vars, err := variables(e.opts, e.parts)
-	if err != nil {
-		panic(err)
-	}
 	users := map[string]*server.NkeyUser{}
-	for name, key := range vars {
+	for name, key := range e.vars {
 		for _, u := range e.server.Nkeys {
 			if u.Nkey == key {
 				users[name] = u
@@ -28,6 +24,7 @@ func (e *Engine) KeyOf(variable string) nkeys.KeyPair {
 		"SERVICE_KEY":  e.opts.Keys.Service,
 		"OPERATOR_KEY": e.opts.Keys.Operator,
 		"SYSTEM_KEY":   e.opts.Keys.System,
+		viewerVariable: e.viewer,
 	}
 	for p, kp := range e.parts {
 		pairs[p.variable()] = kp

@@ -23,6 +23,7 @@ const (
 	PartEdge        Part = "edge"
 	PartAdmin       Part = "admin"
 	PartDirectory   Part = "directory"
+	PartKeys        Part = "keys"
 	PartPresence    Part = "presence"
 	PartAudit       Part = "audit"
 	PartMarks       Part = "marks"
@@ -34,7 +35,7 @@ const (
 func Parts() []Part {
 	return []Part{
 		PartGateway, PartFanout, PartBroadcaster, PartEdge, PartAdmin,
-		PartDirectory, PartPresence, PartAudit, PartMarks, PartStreams, PartCallout,
+		PartDirectory, PartKeys, PartPresence, PartAudit, PartMarks, PartStreams, PartCallout,
 	}
 }
 

@@ -49,11 +49,51 @@ var uses = map[string]struct{ publish, subscribe []use }{
 		subscribe: []use{
 			{"status.>", "ingest.c1.engine"},
 			{"presence.>", "presence.c1"},
-			{"audit.>", "audit.denied"},
+			{"audit.>", "audit.connect.denied"},
 			{"$JS.EVENT.>", "$JS.EVENT.ADVISORY.STREAM.CREATED.X"},
 			{"_INBOX.>", "_INBOX.abc.1"},
 			{"_INBOX_operator.>", "_INBOX_operator.abc.1"},
 		},
+	},
+	"VIEWER_KEY": {
+		publish: []use{
+			{"admin.conversation.show", "admin.conversation.show"},
+			{"admin.conversation.list", "admin.conversation.list"},
+			{"admin.session.list", "admin.session.list"},
+			{"admin.why", "admin.why"},
+			{"admin.key.list", "admin.key.list"},
+			{"edge.*.*", "edge.c1.join"},
+			{"$SRV.PING", "$SRV.PING"},
+			{"$SRV.PING.>", "$SRV.PING.edge"},
+			{"$SRV.INFO", "$SRV.INFO"},
+			{"$SRV.INFO.>", "$SRV.INFO.edge"},
+			{"$SRV.STATS", "$SRV.STATS"},
+			{"$SRV.STATS.>", "$SRV.STATS.edge"},
+			{"$SYS.REQ.USER.INFO", "$SYS.REQ.USER.INFO"},
+			{"$JS.API.INFO", "$JS.API.INFO"},
+			{"$JS.API.STREAM.NAMES", "$JS.API.STREAM.NAMES"},
+			{"$JS.API.STREAM.LIST", "$JS.API.STREAM.LIST"},
+			{"$JS.API.STREAM.INFO.*", "$JS.API.STREAM.INFO.STATUS"},
+			{"$JS.API.STREAM.MSG.GET.*", "$JS.API.STREAM.MSG.GET.AUDIT"},
+			{"$JS.API.DIRECT.GET.>", "$JS.API.DIRECT.GET.STATUS.status.c1.engine"},
+		},
+		subscribe: []use{
+			{"status.>", "ingest.c1.engine"},
+			{"presence.>", "presence.c1"},
+			{"audit.>", "audit.connect.denied"},
+			{"$JS.EVENT.>", "$JS.EVENT.ADVISORY.STREAM.CREATED.X"},
+			{"_INBOX_viewer.>", "_INBOX_viewer.abc.1"},
+		},
+	},
+	"KEYS_KEY": {
+		publish: []use{
+			{"$KV.keys.>", "$KV.keys.ci"},
+			{"$JS.API.STREAM.INFO.KV_keys", "$JS.API.STREAM.INFO.KV_keys"},
+			{"$JS.API.CONSUMER.CREATE.KV_keys.>", "$JS.API.CONSUMER.CREATE.KV_keys.w.$KV.keys.ci"},
+			{"$JS.API.CONSUMER.MSG.NEXT.KV_keys.*", "$JS.API.CONSUMER.MSG.NEXT.KV_keys.w"},
+			{"$JS.API.CONSUMER.DELETE.KV_keys.*", "$JS.API.CONSUMER.DELETE.KV_keys.w"},
+		},
+		subscribe: []use{{"_INBOX_keys.>", "_INBOX_keys.abc.1"}},
 	},
 	"GATEWAY_KEY": {
 		publish:   []use{{"edge.*.*.*", "edge.c1.join.alice"}},
@@ -76,6 +116,7 @@ var uses = map[string]struct{ publish, subscribe []use }{
 		publish: []use{
 			{"ingest.*.*", "ingest.c1.engine"},
 			{"_INBOX.>", "_INBOX.abc.1"},
+			{"_INBOX_key.>", "_INBOX_key.ci.abc.1"},
 			{"_R_.>", "_R_.abc.1"},
 		},
 		subscribe: []use{
@@ -124,7 +165,7 @@ var uses = map[string]struct{ publish, subscribe []use }{
 		subscribe: []use{{"presence.node.*", "presence.node.snapshot"}},
 	},
 	"AUDIT_KEY": {
-		publish:   []use{{"audit.*", "audit.denied"}, {"audit.admin.*", "audit.admin.kicked"}},
+		publish:   []use{{"audit.>", "audit.connect.denied"}},
 		subscribe: []use{{"_INBOX_audit.>", "_INBOX_audit.abc.1"}},
 	},
 	"MARKS_KEY": {
@@ -358,7 +399,7 @@ func TestNATSConfDeniesEachUserWhatIsOthers(t *testing.T) {
 	for variable, denied := range map[string]struct{ publish, subscribe []string }{
 		"SERVICE_KEY": {
 			publish: []string{
-				"ingest.c1.engine", "edge.c1.join", "edge.c1.join.alice", "presence.c1", "audit.denied",
+				"ingest.c1.engine", "edge.c1.join", "edge.c1.join.alice", "presence.c1", "audit.connect.denied",
 				"admin.conversation.delete", "_INBOX.abc.1", "$KV.directory.c1", "$SRV.PING",
 				"$JS.API.STREAM.PURGE.STATUS", "$JS.API.STREAM.DELETE.STATUS", "$JS.API.STREAM.CREATE.X",
 				"$JS.API.CONSUMER.CREATE.STATUS", "$SYS.REQ.SERVER.N1.RELOAD",
@@ -370,7 +411,7 @@ func TestNATSConfDeniesEachUserWhatIsOthers(t *testing.T) {
 		},
 		"OPERATOR_KEY": {
 			publish: []string{
-				"ingest.c1.engine", "edge.c1.join.alice", "presence.c1", "audit.denied", "$KV.directory.c1",
+				"ingest.c1.engine", "edge.c1.join.alice", "presence.c1", "audit.connect.denied", "$KV.directory.c1",
 				"$JS.API.STREAM.PURGE.STATUS", "$JS.API.STREAM.DELETE.STATUS", "$JS.API.STREAM.DELETE.AUDIT",
 				"$JS.API.STREAM.UPDATE.STATUS", "$JS.API.STREAM.MSG.DELETE.STATUS", "$SYS.REQ.SERVER.N1.RELOAD",
 			},
@@ -385,7 +426,7 @@ func TestNATSConfDeniesEachUserWhatIsOthers(t *testing.T) {
 			subscribe: []string{">", "submit.*.*", "_INBOX.>", "audit.>", "$JS.EVENT.>"},
 		},
 		"BROADCASTER_KEY": {
-			publish:   []string{"status.c1.engine", "submit.c1.engine", "edge.c1.join.alice", "audit.denied", "$JS.API.INFO", "_INBOX_gateway.abc.1"},
+			publish:   []string{"status.c1.engine", "submit.c1.engine", "edge.c1.join.alice", "audit.connect.denied", "$JS.API.INFO", "_INBOX_gateway.abc.1"},
 			subscribe: []string{">", "status.*.*", "ingest.*.*", "_INBOX.>", "edge.*.*"},
 		},
 		"EDGE_KEY": {

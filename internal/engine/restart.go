@@ -159,7 +159,7 @@ func (e *Engine) next() (*server.Options, error) {
 	e.mu.Unlock()
 	quiet := e.opts
 	quiet.Logger = slog.New(slog.DiscardHandler) // New has said what there was to say
-	o, err := parseConfig(quiet, e.parts)
+	o, err := parseConfig(quiet, e.vars)
 	if err != nil {
 		return nil, err
 	}

@@ -14,11 +14,11 @@ import (
 
 // Names of what the engine makes in account STATUS.
 const (
-	StreamStatus     = "STATUS"      // every status, stored and republished on status.<c>.<cat>
-	StreamAudit      = "AUDIT"       // security events, never deleted by hand
-	StreamAuditAdmin = "AUDIT_ADMIN" // what administrators do, which nobody else can wash out
-	StreamMarks      = "MARKS"       // how far resumable connections have everything, for a few minutes
-	BucketDirectory  = "directory"   // the conversations
+	StreamStatus    = "STATUS"    // every status, stored and republished on status.<c>.<cat>
+	StreamAudit     = "AUDIT"     // security events, never deleted by hand
+	StreamMarks     = "MARKS"     // how far resumable connections have everything, for a few minutes
+	BucketDirectory = "directory" // the conversations
+	BucketKeys      = "keys"      // the named keys
 )
 
 const (
@@ -27,17 +27,10 @@ const (
 
 	duplicateWindow = 2 * time.Minute
 
-	// What the recorder writes into AUDIT in AuditMaxAge is less than AuditMaxBytes,
-	// whatever strangers do: internal/audit reckons with both.
-	AuditMaxAge   = 90 * 24 * time.Hour
-	AuditMaxBytes = 1 << 30
-
-	auditAdminMaxAge   = 365 * 24 * time.Hour
-	auditAdminMaxBytes = 1 << 30
-	// An act is sent again until it is acknowledged, for as long as that takes.
-	auditAdminDuplicates = time.Hour
-
+	auditMaxAge       = 90 * 24 * time.Hour
+	auditMaxBytes     = 1 << 30
 	directoryMaxBytes = 256 << 20
+	keysMaxBytes      = 32 << 20
 
 	// A mark counts for two minutes after its connection has ended, and what stays
 	// as it is is written once a minute.
@@ -78,29 +71,12 @@ func auditStream(replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        StreamAudit,
 		Description: "denials and other security events",
-		Subjects:    []string{"audit.*"},
+		Subjects:    []string{"audit.>"},
 		Storage:     jetstream.FileStorage,
 		Replicas:    replicas,
 		Discard:     jetstream.DiscardOld,
-		MaxAge:      AuditMaxAge,
-		MaxBytes:    AuditMaxBytes,
-		DenyDelete:  true,
-		DenyPurge:   true,
-		AllowDirect: true,
-	}
-}
-
-func auditAdminStream(replicas int) jetstream.StreamConfig {
-	return jetstream.StreamConfig{
-		Name:        StreamAuditAdmin,
-		Description: "what administrators have done, kicks and revocations",
-		Subjects:    []string{"audit.admin.*"},
-		Storage:     jetstream.FileStorage,
-		Replicas:    replicas,
-		Discard:     jetstream.DiscardOld,
-		MaxAge:      auditAdminMaxAge,
-		MaxBytes:    auditAdminMaxBytes,
-		Duplicates:  auditAdminDuplicates,
+		MaxAge:      auditMaxAge,
+		MaxBytes:    auditMaxBytes,
 		DenyDelete:  true,
 		DenyPurge:   true,
 		AllowDirect: true,
@@ -133,6 +109,17 @@ func directoryBucket(replicas int) jetstream.KeyValueConfig {
 	}
 }
 
+func keysBucket(replicas int) jetstream.KeyValueConfig {
+	return jetstream.KeyValueConfig{
+		Bucket:      BucketKeys,
+		Description: "named keys of operators, viewers and services",
+		Storage:     jetstream.FileStorage,
+		Replicas:    replicas,
+		History:     1,
+		MaxBytes:    keysMaxBytes,
+	}
+}
+
 // makeStreams creates the streams and the bucket, or brings their settings up to
 // date. In a cluster it asks again until there is a leader.
 func (e *Engine) makeStreams(ctx context.Context) error {
@@ -150,7 +137,7 @@ func (e *Engine) makeStreams(ctx context.Context) error {
 		return fmt.Errorf("the stream %s: %w", StreamStatus, err)
 	}
 	for _, s := range []jetstream.StreamConfig{
-		statusStream(e.opts.Retention, e.opts.Replicas), auditStream(e.opts.Replicas), auditAdminStream(e.opts.Replicas), marksStream(e.opts.Replicas),
+		statusStream(e.opts.Retention, e.opts.Replicas), auditStream(e.opts.Replicas), marksStream(e.opts.Replicas),
 	} {
 		if err := e.makeStream(ctx, js, AccountStatus, s); err != nil {
 			return err
@@ -159,7 +146,12 @@ func (e *Engine) makeStreams(ctx context.Context) error {
 	if err := e.logDropped(ctx, js, lost); err != nil {
 		return fmt.Errorf("the stream %s: %w", StreamStatus, err)
 	}
-	return e.makeBucket(ctx, js, AccountStatus, directoryBucket(e.opts.Replicas))
+	for _, bucket := range []jetstream.KeyValueConfig{directoryBucket(e.opts.Replicas), keysBucket(e.opts.Replicas)} {
+		if err := e.makeBucket(ctx, js, AccountStatus, bucket); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // makeStream makes one stream, or brings its settings up to date. It is inspected
