@@ -37,6 +37,13 @@
 //	                           session.Info
 //	admin.session.kick         {"user","reason"}                      {"user","kicked"}: closes
 //	                           all connections of the user; the next login is decided anew
+//	admin.key.create           {"name","role","categories","public"}: only the public key,
+//	                           the seed stays with who made it          {"key"}
+//	admin.key.list             {"after","limit"}, all optional
+//	                           {"keys":[{"name","role","categories","public","created",
+//	                           "built_in"}],"more":true}
+//	admin.key.end              {"name"}                               {"key"}: closes its
+//	                           connections, on all nodes
 //	admin.why                  {"user","subject","queue","action"}: what would become of a
 //	                           SUB, or with the action "publish", and for edge.… and
 //	                           gateway.… anyway, of a PUB

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/statuswire/statuswire/internal/directory"
+	"github.com/statuswire/statuswire/internal/keyring"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -21,6 +22,11 @@ var (
 	ErrUnavailable = status.ErrUnavailable
 	ErrNotPurged   = status.ErrNotPurged
 	ErrInternal    = status.ErrInternal
+	ErrKeyNotFound = status.ErrKeyNotFound
+	ErrKeyExists   = status.ErrKeyExists
+	ErrKeyInvalid  = status.ErrKeyInvalid
+	ErrKeyBuiltIn  = status.ErrKeyBuiltIn
+	ErrTooManyKeys = status.ErrTooManyKeys
 )
 
 // ErrNoService is what Client returns when nobody answers.
@@ -44,12 +50,16 @@ func told(err error) (answer *status.Error, hidden bool) {
 		{directory.ErrOwner, ErrOwner},
 		{directory.ErrBroken, ErrBroken},
 		{directory.ErrConflict, ErrConflict},
+		{keyring.ErrNotFound, ErrKeyNotFound},
+		{keyring.ErrExists, ErrKeyExists},
+		{keyring.ErrInvalid, ErrKeyInvalid},
+		{keyring.ErrTooMany, ErrTooManyKeys},
 	} {
 		if errors.Is(err, row.of) {
 			return row.to.Withf("%s", clip(err.Error())), false
 		}
 	}
-	if errors.Is(err, directory.ErrUnavailable) {
+	if errors.Is(err, directory.ErrUnavailable) || errors.Is(err, keyring.ErrUnavailable) {
 		return ErrUnavailable, true
 	}
 	return ErrInternal, true

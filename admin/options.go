@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/internal/audit"
+	"github.com/statuswire/statuswire/internal/keyring"
 )
 
 // Options are the settings of a Service. Zero means the default.
@@ -23,6 +24,13 @@ type Options struct {
 	// Sessions are what session.list, session.kick and the subscribers of
 	// conversation.show are read from. Default: there are no such endpoints.
 	Sessions Sessions
+	// Keyring are the named keys. Default: there are no such endpoints.
+	Keyring Keyring
+	// BuiltInKeys are those of DIR/keys, for key.list.
+	BuiltInKeys []BuiltInKey
+	// RoleAvailable is an error when nats.conf does not say what keys of the role may
+	// do. Default: every role is available.
+	RoleAvailable func(keyring.Role) error
 	// Explainer answers why. Default: there is no such endpoint.
 	Explainer Explainer
 	// Audit takes each change. Default: nobody hears.
@@ -68,6 +76,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Version == "" {
 		o.Version = d.Version
+	}
+	if o.RoleAvailable == nil {
+		o.RoleAvailable = func(keyring.Role) error { return nil }
 	}
 	if o.Audit == nil {
 		o.Audit = nobody{}

@@ -123,6 +123,13 @@ func (s *Service) endpoints() []endpoint {
 			endpoint{"session", "list", s.listSessions, `{"user","after","limit"}`, `{"sessions":[],"more"}`},
 			endpoint{"session", "kick", s.kick, `{"user","reason"}`, `{"user","kicked"}`})
 	}
+	if s.opts.Keyring != nil {
+		const one = `{"key":{"name","role","categories","public","created"}}`
+		list = append(list,
+			endpoint{"key", "create", s.createKey, `{"name","role","categories","public"}`, one},
+			endpoint{"key", "list", s.listKeys, `{"after","limit"}`, `{"keys":[],"more"}`},
+			endpoint{"key", "end", s.endKey, `{"name"}`, one})
+	}
 	if s.opts.Explainer != nil {
 		list = append(list,
 			endpoint{"why", "", s.why, `{"user","subject","queue","action"}`, `{"user","subject","action","steps":[{"step","found","from"}],"allowed","answer","sessions":[{"id","allowed","answer"}]}`})

@@ -17,25 +17,21 @@ const (
 	// MaxReasonBytes bounds the reason of a kick: a close frame holds no more
 	// (RFC 6455, section 5.5).
 	MaxReasonBytes = 123
-	// maxReasonBytes bounds what a record says of a change.
-	maxReasonBytes = 512
 	// maxSubjectBytes bounds a subject or a queue group that is asked about.
 	maxSubjectBytes = 4096
-	// actor is who does what this service is asked for.
-	actor = "operator"
 )
 
 // changed writes a change into the log and the audit.
-func (s *Service) changed(kind audit.Kind, id status.ConversationID, user status.UserID, what string) {
-	about := []any{}
+func (s *Service) changed(ctx context.Context, id status.ConversationID, user status.UserID, what string) {
+	about := []any{"actor", actorOf(ctx)}
 	if id != "" {
 		about = append(about, "conversation", string(id))
 	}
 	if user != "" {
 		about = append(about, "user", string(user))
 	}
-	s.opts.Logger.Info("admin: "+strings.ReplaceAll(string(kind), "_", " "), append(about, "what", what)...)
-	s.opts.Audit.Record(audit.Event{Kind: kind, Actor: actor, Conversation: id, User: user, Reason: what})
+	s.opts.Logger.Info("admin: "+what, about...)
+	s.opts.Audit.Record(audit.Event{Kind: audit.KindAdmin, Actor: actorOf(ctx), Conversation: id, User: user, Reason: what})
 }
 
 // rawSessions is a SessionsResponse whose sessions are JSON already.
@@ -58,7 +54,7 @@ func (s *Service) listSessions(_ context.Context, data []byte) (any, error) {
 	return rawSessions{Sessions: bodies, More: more}, err
 }
 
-func (s *Service) kick(_ context.Context, data []byte) (any, error) {
+func (s *Service) kick(ctx context.Context, data []byte) (any, error) {
 	var r KickRequest
 	if err := parse(data, &r); err != nil {
 		return nil, err
@@ -69,12 +65,12 @@ func (s *Service) kick(_ context.Context, data []byte) (any, error) {
 	if len(r.Reason) > MaxReasonBytes || strings.ContainsFunc(r.Reason, unicode.IsControl) {
 		return nil, ErrBadRequest.Withf("reason has %d bytes: use one line of at most %d", len(r.Reason), MaxReasonBytes)
 	}
-	n := s.opts.Sessions.Kick(r.User, r.Reason, actor)
+	n := s.opts.Sessions.Kick(r.User, r.Reason, actorOf(ctx))
 	what := fmt.Sprintf("sessions ended: %d", n)
 	if r.Reason != "" {
 		what += ": " + r.Reason
 	}
-	s.changed(audit.KindSessionsEnded, "", r.User, what)
+	s.changed(ctx, "", r.User, what)
 	return KickResponse{User: r.User, Kicked: n}, nil
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/statuswire/statuswire/internal/fanout/fromhistory"
 	"github.com/statuswire/statuswire/internal/history"
 	"github.com/statuswire/statuswire/internal/identity"
+	"github.com/statuswire/statuswire/internal/keyring"
 	"github.com/statuswire/statuswire/internal/keys"
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/mark"
@@ -62,10 +63,13 @@ type App struct {
 
 	// gatewayUp is true from when the gateway can be told of changes.
 	gatewayUp atomic.Bool
+	// calloutUp is true from when the callout can be told of changes of keys.
+	calloutUp atomic.Bool
 
 	engine      *engine.Engine
 	storage     *storage.Watch
 	directory   *kv.Directory
+	keyring     *keyring.Ring
 	sessions    *session.Registry
 	fanout      *fanout.Fanout
 	callout     *authcallout.Service
@@ -160,6 +164,7 @@ func (a *App) Start(ctx context.Context) error {
 	}{
 		{"NATS server", a.startEngine},
 		{"directory", a.startDirectory},
+		{"keyring", a.startKeyring},
 		{"audit", a.startAudit},
 		{"callout", a.startCallout},
 		{"fan-out", a.startFanout},
@@ -269,6 +274,7 @@ func (a *App) startCallout(ctx context.Context) error {
 		Sessions:  a.sessions,
 		Verifier:  verifier,
 		Directory: a.directory,
+		Named:     a.namedKeys(),
 	}
 	if a.engine.SealsCallouts() {
 		deps.XKey = a.keys.XKey
@@ -277,6 +283,7 @@ func (a *App) startCallout(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.calloutUp.Store(true)
 	if err := a.callout.Start(ctx); err != nil {
 		return err
 	}
@@ -336,7 +343,12 @@ func (a *App) startAdmin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	builtIn, err := a.builtInKeys()
+	if err != nil {
+		return err
+	}
 	service, err := admin.New(nc, a.directory, admin.Options{
+		Keyring: a.keyring, BuiltInKeys: builtIn, RoleAvailable: a.roleAvailable,
 		Sessions:  a.gateway,
 		Explainer: explainer{a.gateway, gateway.Evidence{Conversation: a.directory.Conversation, Grant: a.callout.Preview}},
 		Audit:     a.audit,

@@ -158,9 +158,9 @@ func (s *socket) keepLink(l *link) {
 	s.gateway.linksKept.Add(1)
 	s.gateway.running.Go(func() {
 		defer s.gateway.linksKept.Add(-1)
-		last := k.serve()
+		k.serve()
 		if !k.closed.Load() {
-			s.close(closeLinkEnded(last))
+			s.close(closeLinkGone)
 		}
 	})
 	if s.isClosing() {
@@ -168,22 +168,17 @@ func (s *socket) keepLink(l *link) {
 	}
 }
 
-// serve answers the server's pings until the link ends. It returns the server's last
-// word, if it had one.
-func (k *keptLink) serve() (last string) {
+// serve answers the server's pings until the link ends.
+func (k *keptLink) serve() {
 	for {
 		line, err := k.link.readLine()
-		isErr := bytes.HasPrefix(line, []byte("-ERR"))
-		if err != nil || isErr {
+		if err != nil || bytes.HasPrefix(line, []byte("-ERR")) {
 			_ = k.link.conn.Close()
-			if isErr {
-				return string(line)
-			}
-			return ""
+			return
 		}
 		if bytes.HasPrefix(line, []byte("PING")) {
 			if _, err := k.link.conn.Write([]byte(natsproto.PongLine)); err != nil {
-				return ""
+				return
 			}
 		}
 	}

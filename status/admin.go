@@ -11,4 +11,9 @@ var (
 	ErrNotPurged            = &Error{503, 20109, "the conversation is deleted, but its statuses are not purged yet"}
 	ErrInternal             = &Error{500, 20110, "internal error"}
 	ErrConversationInvalid  = &Error{400, 20111, "conversation is invalid"}
+	ErrKeyNotFound          = &Error{404, 20112, "there is no key of that name"}
+	ErrKeyExists            = &Error{409, 20113, "the key exists already"}
+	ErrKeyInvalid           = &Error{400, 20114, "key is invalid"}
+	ErrKeyBuiltIn           = &Error{409, 20115, "the key is one of DIR/keys"}
+	ErrTooManyKeys          = &Error{409, 20116, "there are too many keys"}
 )

@@ -30,16 +30,23 @@ type conversationCommand struct {
 type adminFlags struct {
 	dataFlag
 	JSON bool `name:"json" help:"Print JSON, for scripts: one object a line."`
+	// As is a name of the operator's own or of a named key.
+	As string `default:"operator" env:"STATUSWIRE_KEY" placeholder:"KEY" help:"Whose key in DIR/keys to use, and whose name stands in the audit. Default: ${default}."`
 }
 
 // ask connects, has f ask, and disconnects.
 func (a adminFlags) ask(f func(*admin.Client) error) error {
-	nc, client, err := dial(a.Data)
+	return a.call(func(c *caller) error { return f(c.client) })
+}
+
+// call is ask for who wants to know what an error means before it returns.
+func (a adminFlags) call(f func(*caller) error) error {
+	c, err := dial(a.Data, a.As)
 	if err != nil {
 		return err
 	}
-	defer nc.Close()
-	return f(client)
+	defer c.nc.Close()
+	return c.explained(f(c))
 }
 
 // idArg is the conversation that a command is about.

@@ -7,48 +7,100 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 
 	"github.com/statuswire/statuswire/admin"
 	"github.com/statuswire/statuswire/app"
+	"github.com/statuswire/statuswire/internal/keyring"
 	"github.com/statuswire/statuswire/internal/keys"
 )
 
 // dialTimeout is how long the server may take to greet.
 const dialTimeout = 5 * time.Second
 
-// dial connects to the server that runs with the data folder, with the
-// operator's key of that folder. The caller closes the connection.
-func dial(dataDir string) (*nats.Conn, *admin.Client, error) {
+// errNotAllowed is a request that the server has not let through.
+var errNotAllowed = errors.New("the key may not do that")
+
+// caller is a connection of the command line.
+type caller struct {
+	nc      *nats.Conn
+	client  *admin.Client
+	key     string
+	refused atomic.Pointer[error] // what the server did not let through
+}
+
+// dial connects to the server that runs with the data folder, with the key of that
+// name in it. The caller closes the connection.
+func dial(dataDir, key string) (*caller, error) {
 	endpoints, err := readEndpoints(dataDir)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	operator, err := keys.ReadOperator(dataDir)
+	pair, inbox, err := readKey(dataDir, key)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	public, err := operator.PublicKey()
+	public, err := pair.PublicKey()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	c := &caller{key: key}
 	nc, err := nats.Connect(endpoints.NATS,
 		nats.Name("statuswire command line"),
-		nats.Nkey(public, operator.Sign),
-		nats.CustomInboxPrefix("_INBOX_operator"),
+		nats.Nkey(public, pair.Sign),
+		nats.CustomInboxPrefix(inbox),
 		nats.Timeout(dialTimeout),
+		nats.ErrorHandler(c.failed),
 		nats.NoReconnect())
 	switch {
 	case err == nil:
-		return nc, admin.NewClient(nc), nil
+		c.nc, c.client = nc, admin.NewClient(nc)
+		return c, nil
 	case errors.Is(err, nats.ErrAuthorization):
-		return nil, nil, fmt.Errorf("the server at %s does not know the key in %s: it runs with another data folder, name it with --data",
-			endpoints.NATS, keys.OperatorFile(dataDir))
+		return nil, fmt.Errorf("the server at %s does not know the key in %s: it has ended, or the server runs with another data folder, which --data names",
+			endpoints.NATS, keys.NamedFile(dataDir, key))
 	}
-	return nil, nil, fmt.Errorf("the server of %s does not answer at %s (%w): start `statuswire serve --data %s`",
+	return nil, fmt.Errorf("the server of %s does not answer at %s (%w): start `statuswire serve --data %s`",
 		dataDir, endpoints.NATS, err, dataDir)
+}
+
+// readKey returns the key and the prefix of its inboxes.
+func readKey(dataDir, key string) (pair nkeys.KeyPair, inbox string, err error) {
+	if key == "operator" {
+		pair, err = keys.ReadOperator(dataDir)
+		return pair, "_INBOX_operator", err
+	}
+	name, err := keyring.ParseName(key)
+	if err != nil {
+		return nil, "", &usageError{fmt.Sprintf("--as: %v", err)}
+	}
+	pair, err = keys.ReadNamed(dataDir, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("there is no %s: `statuswire key create %s` makes one, `statuswire key list` shows what there is", keys.NamedFile(dataDir, key), key)
+	}
+	return pair, name.InboxPrefix(), err
+}
+
+// failed hears of what the server refuses, which it does not answer: without it a
+// request that is not allowed waits in vain.
+func (c *caller) failed(nc *nats.Conn, _ *nats.Subscription, err error) {
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		c.refused.CompareAndSwap(nil, &err)
+		nc.Close()
+	}
+}
+
+// explained is err, or what the server refused when that is why.
+func (c *caller) explained(err error) error {
+	refused := c.refused.Load()
+	if err == nil || refused == nil || errors.Is(err, errNotAllowed) {
+		return err
+	}
+	return fmt.Errorf("%w: %s (%w)", errNotAllowed, c.key, *refused)
 }
 
 // readEndpoints says where the server of the data folder listens.

@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
-
-	"github.com/statuswire/statuswire/internal/text"
 )
 
 // Exit codes: scripts rely on them.
@@ -31,6 +29,7 @@ type commands struct {
 	Token        tokenCommand        `cmd:"" help:"Print a token for a user, signed with the development secret."`
 	Conversation conversationCommand `cmd:"" help:"Create, change and list conversations on the running server."`
 	Session      sessionCommand      `cmd:"" help:"List and end browsers' connections to the running server."`
+	Key          keyCommand          `cmd:"" help:"Make, list and end keys of operators, viewers and services on the running server."`
 	Why          whyCommand          `cmd:"" help:"Explain what would be decided now about a user and a subject, and from what."`
 	Check        checkCommand        `cmd:"" help:"Check both configuration files: what is wrong, with file and line."`
 
@@ -60,9 +59,6 @@ func run(ctx context.Context, args []string, std streams) int {
 	if err != nil {
 		return fail(std, exitFailed, err)
 	}
-	if err := checkUTF8(args); err != nil {
-		return fail(std, exitUsage, err)
-	}
 	command, err := parser.Parse(args)
 	if exited {
 		return exitOK
@@ -79,17 +75,6 @@ func run(ctx context.Context, args []string, std streams) int {
 		return fail(std, exitUsage, err)
 	}
 	return fail(std, exitFailed, err)
-}
-
-// checkUTF8 finds the argument that is none: what is sent to the server, or written
-// into a file, would have U+FFFD in its place.
-func checkUTF8(args []string) error {
-	for i, arg := range args {
-		if fault := text.Check([]byte(arg)); fault != nil {
-			return fmt.Errorf("argument %d, %q: %w: write it as UTF-8", i+1, arg, fault)
-		}
-	}
-	return nil
 }
 
 // fail prints the error, each line of it as one of its own.

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding"
 
+	"github.com/statuswire/statuswire/internal/keyring"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -12,12 +13,14 @@ type (
 	conversationID status.ConversationID
 	userID         status.UserID
 	category       status.Category
+	keyName        keyring.Name
 )
 
 var (
 	_ encoding.TextUnmarshaler = (*conversationID)(nil)
 	_ encoding.TextUnmarshaler = (*userID)(nil)
 	_ encoding.TextUnmarshaler = (*category)(nil)
+	_ encoding.TextUnmarshaler = (*keyName)(nil)
 )
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -38,6 +41,13 @@ func (u *userID) UnmarshalText(text []byte) error {
 func (c *category) UnmarshalText(text []byte) error {
 	name, err := status.ParseCategory(string(text))
 	*c = category(name)
+	return err
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (k *keyName) UnmarshalText(text []byte) error {
+	name, err := keyring.ParseName(string(text))
+	*k = keyName(name)
 	return err
 }
 

@@ -110,3 +110,23 @@ func write(path string, text []byte) error {
 	}
 	return nil
 }
+
+// writeNew makes a file that is not there yet, whole or not at all as far as an
+// error tells.
+func writeNew(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot write a key: %w", err)
+	}
+	_, err = f.Write(append(bytes.Clone(text), '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("cannot write a key: %w", err), os.Remove(path))
+	}
+	return nil
+}

@@ -7,6 +7,7 @@
 //	system.nk      user key for the server's own reports (account SYS)
 //	issuer.nk      account key that signs the grants of the auth callout
 //	xkey.nk        curve key that seals callout requests when they leave the process
+//	NAME.nk        user key that `statuswire key create NAME` made
 //	token.secret   HMAC secret of the development tokens (statuswire token)
 package keys
 
@@ -103,6 +104,34 @@ func Load(dataDir string) (*Set, error) {
 func ReadOperator(dataDir string) (nkeys.KeyPair, error) {
 	kp, err := readKey(OperatorFile(dataDir), nkeys.PrefixByteUser)
 	return kp, hintMissing(dataDir, err)
+}
+
+// NamedFile is the path of the seed of a named key below the data folder.
+func NamedFile(dataDir, name string) string { return filepath.Join(Dir(dataDir), name+".nk") }
+
+// MakeNamed makes a user key, writes its seed to NamedFile, 0600, and returns it. A
+// file that is there is not touched; the error wraps os.ErrExist.
+func MakeNamed(dataDir, name string) (nkeys.KeyPair, error) {
+	if err := os.MkdirAll(Dir(dataDir), 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make the folder of the keys: %w", err)
+	}
+	if err := checkDir(Dir(dataDir)); err != nil {
+		return nil, err
+	}
+	kp, err := nkeys.CreateUser()
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a key: %w", err)
+	}
+	seed, err := kp.Seed()
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a key: %w", err)
+	}
+	return kp, writeNew(NamedFile(dataDir, name), seed)
+}
+
+// ReadNamed reads the seed of a named key and makes nothing.
+func ReadNamed(dataDir, name string) (nkeys.KeyPair, error) {
+	return readKey(NamedFile(dataDir, name), nkeys.PrefixByteUser)
 }
 
 // ReadTokenSecret reads the secret of the development tokens and makes nothing.

@@ -24,8 +24,6 @@ type Sources struct {
 // GatewayStats are those of gateway.Stats that nobody pushes.
 type GatewayStats struct {
 	Credentials int    // tokens whose grant is held
-	IdleGrants  int    // of them, those without a connection
-	IdleBytes   int    // that these take
 	Links       uint64 // links opened for a verdict
 	LinksKept   int64  // links open now
 	SlowCloses  uint64 // sockets closed because they read too slowly
@@ -70,16 +68,8 @@ type EndpointStats struct {
 
 // AuditStats are those of audit.Stats.
 type AuditStats struct {
-	Recorded, Lost, Overflowed, Records, Retries uint64
-	Open                                         int
-
-	Acts ActStats // of administrators
-}
-
-// ActStats are those of audit.ActStats.
-type ActStats struct {
-	Recorded, Written, Lost, Retries uint64
-	Waiting                          int
+	Recorded, Written, Lost, Overflowed, Records, Retries uint64
+	Open                                                  int
 }
 
 // MarkStats are those of mark.Stats and mark.KeeperStats.
