@@ -408,6 +408,7 @@ func (a *App) startGateway(ctx context.Context) error {
 		Sessions:  a.sessions,
 		Directory: access{a.directory},
 		Fanout:    a.fanout,
+		Screen:    a.callout,
 		Requests:  nc,
 		Marks:     a.marks,
 		Presence:  a.presence,

@@ -37,7 +37,7 @@ func denialOf(err error) (session.Denial, Cause) {
 	case errors.As(err, &token):
 		// Hides nothing: the reason is a fixed text, and whoever holds the
 		// token can read it themselves. Final: the same token stays wrong.
-		return session.Denial{Reason: token.Reason, Final: true}, CauseToken
+		return session.Denial{Reason: token.Reason, Final: true, BadToken: !token.Signed}, CauseToken
 
 	case errors.As(err, &notTheirs):
 		// Hides whether the conversation exists. Final, also for one that is

@@ -172,7 +172,8 @@ func (s *Service) reply(ctx context.Context, j job, req *jwt.AuthorizationReques
 // deny turns an error into the verdict's denial and leaves it for the gateway.
 func (s *Service) deny(v *Verdict, err error) {
 	d, cause := denialOf(err)
-	v.Denial, v.Cause = &session.Denial{Reason: d.Reason, Final: d.Final, User: v.User}, cause
+	d.User = v.User
+	v.Denial, v.Cause = &d, cause
 	s.deps.Sessions.Deny(v.Key, v.Denial)
 	s.opts.Logger.Debug("authorization denied", "client", v.Key.ClientID, "address", v.Address,
 		"user", string(v.User), "cause", string(cause), "error", err)

@@ -41,7 +41,7 @@ type statuswireServer struct {
 const maxUnacknowledged = 4096
 
 // crowdedConfig lets a crowd come from one address; all else is the default.
-const crowdedConfig = "limits { connections_per_address: 1000000, connections_per_user: 100000, upgrades: 1000000 }\n"
+const crowdedConfig = "limits { connections_per_address: 1000000, connections_per_user: 100000, upgrades: 1000000, upgrades_per_address: 1000000 }\n"
 
 func startStatuswire(ctx context.Context, opts Options, binary, dir string) (_ *statuswireServer, err error) {
 	s := &statuswireServer{dir: dir, binary: binary, subjects: opts.Row.Subjects}

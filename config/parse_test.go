@@ -87,7 +87,7 @@ native_websocket: yes
 token { secret_file: token.secret, issuer: "shop", audience: statuswire, leeway: 0 }
 trusted_proxies: ["10.0.0.0/8", "2001:db8::7", "::ffff:192.0.2.1"]; proxy_protocol: on
 limits { include "limits.conf", categories: 3, operations: 4, frames: 12, subscription_changes: 5, connections_per_user: 6, connections_per_address: 9,
-  failed_logins: 8, upgrades: 10, handshakes: 11, dry_run: [categories, "upgrades"], payload: $LIMIT, queue: "2 MiB", control_line: 1k, connect_timeout: 1500ms }
+  failed_logins: 8, upgrades_per_address: 13, upgrades: 10, handshakes: 11, dry_run: [categories, "upgrades"], payload: $LIMIT, queue: "2 MiB", control_line: 1k, connect_timeout: 1500ms }
 keepalive { ping_interval: 90 }
 retention { max_age: "5m", max_bytes: 5GB, max_per_subject: 10 }
 callout { workers: 2, queue: 3 }
@@ -120,6 +120,7 @@ shutdown { drain: "1m", close_spread: "0.5s" }
 			ConnectionsPerUser:    limit.Rule{Value: 6},
 			ConnectionsPerAddress: limit.Rule{Value: 9},
 			FailedLogins:          limit.Rule{Value: 8},
+			UpgradesPerAddress:    limit.Rule{Value: 13},
 			Upgrades:              limit.Rule{Value: 10, DryRun: true},
 			Handshakes:            limit.Rule{Value: 11},
 		},

@@ -14,11 +14,12 @@ import (
 // admission decides who may open a socket and log in, and counts who has.
 // Everything in it is of this node alone. Safe for concurrent use.
 //
-//	upgrade ── enter ──▶ handshake ── mayLogIn, the verdict, loggedIn ──▶ logged in
-//	   │                     │   └ a final denial: loginFailed               │
-//	   ▼                     └──────────────── leave ◀───────────────────────┘
+//	upgrade ── enter ──▶ handshake ── screen, the verdict, loggedIn ──▶ logged in
+//	   │                     │   └ a bad token: loginFailed              │
+//	   ▼                     └──────────────── leave ◀───────────────────┘
 //	429, 503
 type admission struct {
+	openings   *limit.Rates[netip.Prefix]
 	failures   *limit.Windows[netip.Prefix]
 	addresses  *limit.Counters[netip.Prefix]
 	handshakes *limit.Counters[struct{}]
@@ -31,6 +32,7 @@ type admission struct {
 
 func newAdmission(rules limit.Options) *admission {
 	return &admission{
+		openings:   limit.NewRates[netip.Prefix](limit.UpgradesPerAddress, rules.UpgradesPerAddress),
 		failures:   limit.NewWindows[netip.Prefix](limit.FailedLogins, rules.FailedLogins, limit.FailedLoginsPeriod),
 		addresses:  limit.NewCounters[netip.Prefix](limit.ConnectionsPerAddress, rules.ConnectionsPerAddress),
 		handshakes: limit.NewCounters[struct{}](limit.Handshakes, rules.Handshakes),
@@ -45,7 +47,7 @@ func newAdmission(rules limit.Options) *admission {
 // so that one address alone does not use up what is for all.
 func (a *admission) enter(now time.Time, from netip.AddrPort) (*place, limit.Verdict) {
 	p := &place{admission: a, from: from, network: limit.Network(from.Addr())}
-	if v := a.failures.Check(now, p.network); p.hit(v) {
+	if v := a.openings.Take(now, p.network); p.hit(v) {
 		return nil, v
 	}
 	if v := a.addresses.Take(p.network); p.hit(v) {
@@ -73,8 +75,8 @@ func (g *Gateway) Hit(v limit.Verdict, from netip.AddrPort) {
 func (g *Gateway) limitedConnection(v limit.Verdict, p *place, user status.UserID) {
 	g.deps.Metrics.Refused(metrics.Refusal(v.Name), v.Dry)
 	why := upgradeLimited(v)
-	if v.Name == limit.ConnectionsPerUser {
-		why = refusedUpgrade{code: int(statusTryAgainLater), text: reasonUserConnections(v)}
+	if text := loginLimited(v); text != "" {
+		why = refusedUpgrade{code: int(statusTryAgainLater), text: text}
 		if p.stream {
 			why.code = http.StatusTooManyRequests
 		}
@@ -112,10 +114,11 @@ func (p *place) hit(v limit.Verdict) bool {
 	return v.Refused()
 }
 
-// mayLogIn asks whether the address may try a token. It counts nothing: of
-// several tries at the same time each may pass, so the bound on failures is the
-// limit and the address's connections together.
-func (p *place) mayLogIn() limit.Verdict {
+// mayFail asks whether the address may try a token that is bad, or that nobody
+// has looked at. It counts nothing: of several tries at the same time each may
+// pass, so the bound on failures is the limit and the address's connections
+// together.
+func (p *place) mayFail() limit.Verdict {
 	if p == nil {
 		return limit.Verdict{}
 	}
@@ -124,7 +127,7 @@ func (p *place) mayLogIn() limit.Verdict {
 	return v
 }
 
-// loginFailed counts a token that was refused for good.
+// loginFailed counts a bad token.
 func (p *place) loginFailed() {
 	if p != nil {
 		p.admission.failures.Add(time.Now(), p.network)
@@ -166,8 +169,3 @@ func (p *place) endHandshake() {
 		p.admission.handshakes.Release(struct{}{})
 	}
 }
-
-// limitedLogin is the error of a token that may not be tried now.
-type limitedLogin struct{ limit.Verdict }
-
-func (l limitedLogin) Error() string { return reasonFailedLogins(l.Verdict) }

@@ -75,28 +75,15 @@ func (s *webSocket) doConnect(raw []byte) error {
 
 // login finds the credential of the token and takes its grant.
 func (s *socket) login(ctx context.Context, opts connectOptions, join status.ConversationID) error {
-	if v := s.place.mayLogIn(); v.Refused() {
-		return end(closeLimited(reasonFailedLogins(v), v.RetryAfterSeconds()))
-	}
 	ctx, cancel := context.WithTimeout(ctx, s.gateway.opts.LoginTimeout)
 	defer cancel()
+	if err := s.screen(ctx, opts.AuthToken); err != nil {
+		return s.refusedLogin(err)
+	}
 	cred := s.gateway.credential(s.credentialKey(opts.AuthToken))
-	err := cred.ensure(ctx, s, opts, need{join: join, paid: true})
-	if err != nil {
+	if err := cred.ensure(ctx, s, opts, need{join: join, paid: true}); err != nil {
 		cred.release()
-		var denial *session.Denial
-		if errors.As(err, &denial) && denial.Final {
-			s.place.loginFailed()
-			denied := closeDenied(denial.Reason)
-			denied.user = denial.User
-			return end(denied)
-		}
-		if r := grantRefusal(err); r.is() {
-			s.note("", r)
-			return end(closeLimited(r.reason, cmp.Or(r.retryAfter, retryAfterOthers)))
-		}
-		s.gateway.opts.Logger.Warn("no verdict for a browser", "remote", s.remote, "error", err)
-		return end(closePassing(reasonUnavailable))
+		return s.refusedLogin(err)
 	}
 	if !cred.attach(s) {
 		return end(closePassing(reasonUnavailable))
@@ -107,6 +94,27 @@ func (s *socket) login(ctx context.Context, opts connectOptions, join status.Con
 	}
 	s.startMeters()
 	return nil
+}
+
+// refusedLogin ends the socket with why its login failed.
+func (s *socket) refusedLogin(err error) error {
+	var denial *session.Denial
+	var limited limitedLogin
+	switch {
+	case errors.As(err, &limited):
+		return end(closeLimited(limited.Error(), limited.RetryAfterSeconds()))
+	case errors.As(err, &denial) && denial.Final:
+		s.denied(denial)
+		why := closeDenied(denial.Reason)
+		why.user = denial.User
+		return end(why)
+	}
+	if r := grantRefusal(err); r.is() {
+		s.note("", r)
+		return end(closeLimited(r.reason, cmp.Or(r.retryAfter, retryAfterOthers)))
+	}
+	s.gateway.opts.Logger.Warn("no verdict for a browser", "remote", s.remote, "error", err)
+	return end(closePassing(reasonUnavailable))
 }
 
 // credentialKey finds the grant that a token already holds. Only a hash of the

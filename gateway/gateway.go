@@ -40,6 +40,13 @@ type Directory interface {
 	Categories(ctx context.Context, c status.ConversationID) ([]status.Category, error)
 }
 
+// Screen looks at a token before a link is opened for it.
+type Screen interface {
+	// Screen returns the denial that a login with the token would get whatever it
+	// asks for; nil when that has to be decided. It gives up when ctx ends.
+	Screen(ctx context.Context, token string) *session.Denial
+}
+
 // Presence hears who has a subscription in which conversation. It does not wait.
 type Presence interface {
 	Join(c status.ConversationID, u status.UserID, connection uint64)
@@ -54,6 +61,9 @@ type Deps struct {
 	Fanout    *fanout.Fanout
 	// Requests is the gateway's own connection, on which it forwards requests.
 	Requests *nats.Conn
+	// Screen may be nil: then each token is tried by a link, and an address that
+	// has failed too often has to wait with all its tokens.
+	Screen Screen
 	// Marks may be nil: then no connection is resumable.
 	Marks *mark.Store
 	// Presence, Audit and Metrics may be nil: then nobody hears.

@@ -64,7 +64,7 @@ type rig struct {
 	keys       *keys.Set
 }
 
-func newRig(t testing.TB, opts gateway.Options) *rig {
+func newRig(t testing.TB, opts gateway.Options, change ...func(*gateway.Deps)) *rig {
 	t.Helper()
 	dir := t.TempDir()
 	set, err := keys.Load(dir)
@@ -104,10 +104,14 @@ func newRig(t testing.TB, opts gateway.Options) *rig {
 	opts.Logger = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.marks, err = mark.New(mark.Options{})
 	must(t, err)
-	r.gateway, err = gateway.New(gateway.Deps{
+	deps := gateway.Deps{
 		Engine: e, Sessions: registry, Directory: r.members, Fanout: r.fanout, Requests: connect(engine.PartGateway),
 		Presence: r.attendance, Audit: r.audit, Marks: r.marks,
-	}, opts)
+	}
+	for _, f := range change {
+		f(&deps)
+	}
+	r.gateway, err = gateway.New(deps, opts)
 	must(t, err)
 	must(t, r.gateway.Start(t.Context()))
 	routes := http.NewServeMux()
@@ -129,7 +133,7 @@ func generous(o limit.Options) limit.Options {
 	for rule, value := range map[*limit.Rule]int{
 		&o.Categories: 10_000, &o.SubscriptionChanges: 10_000, &o.GrantChanges: 10_000, &o.Operations: 100_000,
 		&o.ConnectionsPerUser: 100_000, &o.ConnectionsPerAddress: 100_000,
-		&o.FailedLogins: 1_000, &o.Upgrades: 1_000_000,
+		&o.FailedLogins: 1_000, &o.UpgradesPerAddress: 1_000_000, &o.Upgrades: 1_000_000,
 	} {
 		rule.Value = cmp.Or(rule.Value, value)
 	}

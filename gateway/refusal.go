@@ -174,8 +174,9 @@ const retryAfterOthers = 5
 // upgradeLimited is the answer to one that a limit refuses.
 func upgradeLimited(v limit.Verdict) refusedUpgrade {
 	switch v.Name {
-	case limit.FailedLogins:
-		return refusedUpgrade{http.StatusTooManyRequests, v.RetryAfterSeconds(), reasonFailedLogins(v)}
+	case limit.UpgradesPerAddress:
+		return refusedUpgrade{http.StatusTooManyRequests, max(1, v.RetryAfterSeconds()),
+			fmt.Sprintf("this address opens more than %d connections a second, which is its limit: try again", v.Limit)}
 	case limit.ConnectionsPerAddress:
 		return refusedUpgrade{http.StatusTooManyRequests, retryAfterOthers,
 			fmt.Sprintf("this address has %d connections, which is its limit: close one first", v.Limit)}
@@ -234,6 +235,18 @@ func refusedStream(why metrics.Refusal) *status.Error {
 		return status.ErrTooManyCategories
 	}
 	return status.ErrLimited
+}
+
+// loginLimited is what a login is told that the limit ends; "" when it is none on
+// logins.
+func loginLimited(v limit.Verdict) string {
+	switch v.Name {
+	case limit.FailedLogins:
+		return reasonFailedLogins(v)
+	case limit.ConnectionsPerUser:
+		return reasonUserConnections(v)
+	}
+	return ""
 }
 
 func reasonFailedLogins(v limit.Verdict) string {

@@ -38,7 +38,7 @@ func (s *webSocket) renewToken(reply, token string) {
 			answer.Expires, answer.ExpiresIn = &t, &left
 		}
 	case errors.As(err, &denial) && denial.Final:
-		s.place.loginFailed()
+		s.denied(denial)
 		answer.Error = &tokenError{Code: 401, Description: denial.Reason}
 	case errors.As(err, &limited):
 		answer.Error = &tokenError{Code: 429, Description: limited.Error()}
@@ -63,8 +63,10 @@ func (s *webSocket) switchToken(token string) (*session.Grant, error) {
 	if token == "" {
 		return nil, &session.Denial{Reason: reasonNoToken, Final: true}
 	}
-	if v := s.place.mayLogIn(); v.Refused() {
-		return nil, limitedLogin{v}
+	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.LoginTimeout)
+	defer cancel()
+	if err := s.screen(ctx, token); err != nil {
+		return nil, err
 	}
 	opts := s.loginOptions()
 	opts.AuthToken, opts.User = token, ""
@@ -75,8 +77,6 @@ func (s *webSocket) switchToken(token string) (*session.Grant, error) {
 		fresh.release()
 		return held, nil
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.LoginTimeout)
-	defer cancel()
 	// What the socket uses now it goes on using: the new grant is asked for it.
 	used := map[status.ConversationID]struct{}{}
 	s.addConversations(used)

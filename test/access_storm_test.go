@@ -72,7 +72,7 @@ type stormStatus struct{ began, acked int64 }
 
 func TestAccessChangesUnderLoad(t *testing.T) {
 	s := startStatuswire(t, "--config", writeConfig(t, `
-limits { subscription_changes: 10000, categories: 100, connections_per_address: 1000 }`))
+limits { subscription_changes: 10000, categories: 100, connections_per_address: 1000, upgrades_per_address: 1000 }`))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	client := admin.NewClient(connectAs(t, s, "operator"))

@@ -65,6 +65,7 @@ limits {
   subscription_changes: 10000
   connections_per_user: 1000
   connections_per_address: 10000
+  upgrades_per_address: 10000
 }
 keepalive { ping_interval: 5s, pong_timeout: 5s }
 shutdown { drain: 5s, close_spread: 1s }

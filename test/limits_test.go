@@ -50,8 +50,8 @@ limits {
 	wantFigures(t, got, map[string]float64{
 		refusals("connections_per_user", "false"):    2 * 2,
 		refusals("connections_per_address", "false"): 2 * 2,
-		refusals("failed_logins", "false"):           2 * 2,
-		refusals("token", "false"):                   2 * 4,
+		refusals("failed_logins", "false"):           2 * 1,
+		refusals("token", "false"):                   2 * 8,
 		refusals("operations", "false"):              2,
 		"statuswire_slow_closes_total":               2,
 	})

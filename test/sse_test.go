@@ -224,10 +224,13 @@ limits {
 	l.secrets = append(l.secrets, expired)
 	time.Sleep(2 * time.Second) // the token's life, not a wait for the server
 	refusedHTTP(t, s, "c1/history", expired, 401, 20201)
-	if after := refusedHTTP(t, s, "c1/events", alice, 429, 20206).Header.Get("Retry-After"); after == "" {
+	refusedHTTP(t, s, "c1/events", "another.bad.token", 401, 20201) // the second: none was signed
+	if after := refusedHTTP(t, s, "c1/events", "a.third.one", 429, 20206).Header.Get("Retry-After"); after == "" {
 		t.Error("no Retry-After")
 	}
-	expect("denied", "", "", "", 3)
+	refusedHTTP(t, s, "c2/events", alice, 404, 20102) // a good one passes all the same
+	expect("denied", "", "", "", 4)
+	expect("refused", "alice", "", "status.c2.*", 1)
 	expect("limited", "", "failed_logins", "", 1)
 	s = restartWithConfig(t, s, `
 limits {

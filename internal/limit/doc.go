@@ -2,13 +2,14 @@
 //
 // It is pure: what happened and the time go in, a Verdict comes out. It opens
 // nothing, reads no clock and writes no text; the gateway asks it and says the
-// refusal (gateway/refusal.go). There are six deciders:
+// refusal (gateway/refusal.go). There are seven deciders:
 //
 //	Meter       one connection: subscriptions, categories, operations a second
 //	FrameMeter  one connection: WebSocket frames that bring no operation, a second
 //	Changes     one user on this node: subscription changes a minute
 //	Counters    how many at once, by key: connections of a user, of an address
 //	Windows     how many in a while, by key: failed logins of an address, changes of a user's grant
+//	Rates       how many a second, by key: upgrades of an address
 //	Rate        how many a second, all together: upgrades
 //
 // A Meter and a FrameMeter have no lock: they belong to their connection. The

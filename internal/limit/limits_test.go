@@ -261,7 +261,7 @@ func TestOptionsHaveDefaultsAndRanges(t *testing.T) {
 		limit.Operations: d.Operations.Value, limit.Frames: d.Frames.Value, limit.SubscriptionChanges: d.SubscriptionChanges.Value,
 		limit.ConnectionsPerUser: d.ConnectionsPerUser.Value, limit.ConnectionsPerAddress: d.ConnectionsPerAddress.Value,
 		limit.FailedLogins: d.FailedLogins.Value, limit.Upgrades: d.Upgrades.Value,
-		limit.Handshakes: d.Handshakes.Value, limit.GrantChanges: d.GrantChanges.Value,
+		limit.Handshakes: d.Handshakes.Value, limit.GrantChanges: d.GrantChanges.Value, limit.UpgradesPerAddress: d.UpgradesPerAddress.Value,
 	}
 	for _, s := range limit.Settings() {
 		if got[s.Name] != s.Default || s.Default < s.Min || s.Default > s.Max {

@@ -15,6 +15,7 @@ const (
 	ConnectionsPerUser    Name = "connections_per_user"    // at once
 	ConnectionsPerAddress Name = "connections_per_address" // at once
 	FailedLogins          Name = "failed_logins"           // of an address, in any minute
+	UpgradesPerAddress    Name = "upgrades_per_address"    // a second
 	Upgrades              Name = "upgrades"                // of the node, a second
 	Handshakes            Name = "handshakes"              // connections of the node that have not logged in, at once
 )
@@ -39,6 +40,7 @@ func Settings() []Setting {
 		{ConnectionsPerUser, 20, 1, 100_000},
 		{ConnectionsPerAddress, 200, 1, 1_000_000},
 		{FailedLogins, 20, 1, 1_000},
+		{UpgradesPerAddress, 200, 1, 1_000_000},
 		{Upgrades, 2_000, 1, 1_000_000},
 		{Handshakes, 4_096, 1, 1_000_000},
 	}

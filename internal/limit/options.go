@@ -64,6 +64,8 @@ type Options struct {
 	ConnectionsPerAddress Rule
 	// FailedLogins of an address in any 60 s.
 	FailedLogins Rule
+	// UpgradesPerAddress of an address a second; as many may come at once.
+	UpgradesPerAddress Rule
 	// Upgrades of this node a second; as many may come at once.
 	Upgrades Rule
 	// Handshakes of this node at once: connections that have not logged in yet.
@@ -120,6 +122,7 @@ func (o *Options) rules() []*Rule {
 		&o.ConnectionsPerUser,
 		&o.ConnectionsPerAddress,
 		&o.FailedLogins,
+		&o.UpgradesPerAddress,
 		&o.Upgrades,
 		&o.Handshakes,
 	}

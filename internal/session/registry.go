@@ -30,6 +30,9 @@ type Denial struct {
 	// Final is true when trying again with the same CONNECT cannot help. What
 	// is passing (the directory is down, the callout is full) is not final.
 	Final bool
+	// BadToken is true when nobody has signed the token: it may be a guess, and
+	// counts as a failed login. One that has ended is none.
+	BadToken bool
 	// User is who was denied, as far as the token told.
 	User status.UserID
 }
