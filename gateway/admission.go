@@ -150,6 +150,15 @@ func (p *place) loggedIn(u status.UserID) limit.Verdict {
 	return v
 }
 
+// logOut gives back what the user has taken. The connection goes on counting for
+// its address until it is gone.
+func (p *place) logOut() {
+	if p != nil && p.user != "" {
+		p.admission.users.Release(p.user)
+		p.user = ""
+	}
+}
+
 // leave gives everything back. Leaving again does nothing.
 func (p *place) leave() {
 	if p == nil || p.left {
@@ -158,9 +167,7 @@ func (p *place) leave() {
 	p.left = true
 	p.endHandshake()
 	p.admission.addresses.Release(p.network)
-	if p.user != "" {
-		p.admission.users.Release(p.user)
-	}
+	p.logOut()
 }
 
 func (p *place) endHandshake() {

@@ -83,7 +83,9 @@ func (s *socket) init(g *Gateway, conn net.Conn, d dialect) {
 // serve is the socket's life.
 func (s *socket) serve() {
 	s.figures = s.gateway.deps.Metrics.Connect(time.Now())
-	s.close(s.dialect.run())
+	why := s.dialect.run()
+	s.place.logOut() // before the last words: who has them may come again at once
+	s.close(why)
 	s.leave()
 	s.linger()
 	_ = s.conn.Close()
