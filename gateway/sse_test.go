@@ -486,7 +486,7 @@ func TestLimitsOnStreamsAreExact(t *testing.T) {
 	t.Run("failed logins", func(t *testing.T) {
 		r := newRig(t, gateway.Options{Limits: limit.Options{FailedLogins: limit.Rule{Value: 2}}})
 		r.callout.set(func(c *callout) {
-			c.deny = func(string) *session.Denial { return &session.Denial{Reason: "no", Final: true} }
+			c.deny = func(string) *session.Denial { return &session.Denial{Reason: "no", Final: true, BadToken: true} }
 		})
 		for range 2 {
 			r.mustRefuseHTTP("c1/events", 401, 20201, "no", bearer("mallory"))
