@@ -30,7 +30,8 @@ type house struct {
 	nc      *nats.Conn    // the client's
 }
 
-func start(t testing.TB, opts admin.Options) *house {
+// start runs the house; prepare may add to the options what needs its server.
+func start(t testing.TB, opts admin.Options, prepare ...func(*house, *admin.Options)) *house {
 	t.Helper()
 	folder := t.TempDir()
 	set, err := keys.Load(folder)
@@ -43,6 +44,9 @@ func start(t testing.TB, opts admin.Options) *house {
 	h.dir = kv.New(h.part(t, engine.PartDirectory), kv.Options{})
 	must(t, h.dir.Start(t.Context()))
 	t.Cleanup(func() { stop(t, h.dir.Stop) })
+	for _, p := range prepare {
+		p(h, &opts)
+	}
 	h.service, err = admin.New(h.part(t, engine.PartAdmin), h.dir, opts)
 	must(t, err)
 	must(t, h.service.Start(t.Context()))

@@ -90,7 +90,8 @@ func (k Key) Validate() error {
 		return err
 	}
 	if !nkeys.IsValidPublicUserKey(k.Public) {
-		return fmt.Errorf("%w: public key %s of %q is no nkey of a user: it begins with U", ErrInvalid, status.Quote(k.Public), k.Name)
+		// Not quoted: it may be the seed.
+		return fmt.Errorf("%w: the public key of %q is no nkey of a user: it begins with U and has 56 characters", ErrInvalid, k.Name)
 	}
 	if year := k.Created.UTC().Year(); year < 1 || year > 9999 {
 		return fmt.Errorf("%w: %q was created in the year %d, which RFC 3339 cannot write", ErrInvalid, k.Name, year)

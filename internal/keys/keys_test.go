@@ -265,3 +265,28 @@ func TestWhatIsNoFileWithASecretIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestAFileThatIsThereIsNotOverwrittenByANewKey(t *testing.T) {
+	dir := t.TempDir()
+	made, err := keys.MakeNamed(dir, "ci")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantMode(t, keys.NamedFile(dir, "ci"), 0o600)
+	if _, err := keys.MakeNamed(dir, "ci"); !errors.Is(err, os.ErrExist) {
+		t.Errorf("made again: %v, want ErrExist", err)
+	}
+	read, err := keys.ReadNamed(dir, "ci")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if public(t, read) != public(t, made) {
+		t.Error("another key than was made")
+	}
+	if err := os.Chmod(keys.NamedFile(dir, "ci"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keys.ReadNamed(dir, "ci"); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+		t.Errorf("one that everybody may read: %v", err)
+	}
+}

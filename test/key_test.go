@@ -1,0 +1,325 @@
+//go:build e2e
+
+package test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// connectNamed connects as the named key's client does: with its inbox prefix.
+// Violations of its permissions come on the channel.
+func connectNamed(t testing.TB, s *statuswire, name string, opts ...nats.Option) (*nats.Conn, chan error) {
+	t.Helper()
+	refused := make(chan error, 64)
+	return connectAs(t, s, name, append([]nats.Option{
+		nats.CustomInboxPrefix("_INBOX_key." + name),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }),
+	}, opts...)...), refused
+}
+
+// lets tells whether the server lets the connection do it: "pub SUBJECT" or "sub
+// SUBJECT". The server says what it does not let through before it answers a PING.
+func lets(t testing.TB, nc *nats.Conn, refused chan error, what string) bool {
+	t.Helper()
+	verb, subject, _ := strings.Cut(what, " ")
+	var sub *nats.Subscription
+	var err error
+	switch verb {
+	case "pub":
+		err = nc.Publish(subject, []byte("{}"))
+	case "sub":
+		sub, err = nc.SubscribeSync(subject)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if sub != nil {
+		defer sub.Unsubscribe()
+	}
+	// The error handler runs in a goroutine of its own: nats.go keeps the error too.
+	if err := nc.LastError(); err == nil || !errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(err.Error(), `"`+seenBy(verb, subject)+`"`) {
+		return true
+	}
+	<-refused
+	return false
+}
+
+// seenBy is the subject as the server names it in an error: after the mapping.
+func seenBy(verb, subject string) string {
+	if rest, ok := strings.CutPrefix(subject, "status."); ok && verb == "pub" {
+		return "submit." + rest
+	}
+	return subject
+}
+
+// roles are what each kind of key may do. What is in no list, nobody may.
+var roles = []struct {
+	key  string
+	make []string
+	may  []string
+}{
+	{"boss", []string{"--role", "operator"}, []string{
+		"pub admin.conversation.list", "pub admin.conversation.show", "pub admin.session.list", "pub admin.why", "pub admin.key.list",
+		"pub admin.conversation.create", "pub admin.conversation.delete", "pub admin.session.kick", "pub admin.key.create", "pub admin.key.end",
+		"pub edge.c1.join", "pub edge.c1.history", "pub status.c1.engine", "pub status.c1.tool",
+		"pub $JS.API.STREAM.INFO.STATUS", "pub $JS.API.STREAM.INFO.AUDIT", "pub $SRV.PING",
+		"sub status.>", "sub status.*.*", "sub status.*.engine", "sub status.c1.engine", "sub presence.c1", "sub audit.>", "sub _INBOX_key.boss.x",
+	}},
+	{"eye", []string{"--role", "viewer"}, []string{
+		"pub admin.conversation.list", "pub admin.conversation.show", "pub admin.session.list", "pub admin.why", "pub admin.key.list",
+		"pub edge.c1.join", "pub edge.c1.history",
+		"pub $JS.API.STREAM.INFO.STATUS", "pub $JS.API.STREAM.INFO.AUDIT", "pub $SRV.PING",
+		"sub status.>", "sub status.*.*", "sub status.*.engine", "sub status.c1.engine", "sub presence.c1", "sub audit.>", "sub _INBOX_key.eye.x",
+	}},
+	{"ci", []string{"--role", "service"}, []string{
+		"pub status.c1.engine", "pub status.c1.tool", "sub status.c1.engine", "sub status.*.engine", "sub status.*.*", "sub presence.c1", "sub _INBOX_key.ci.x",
+	}},
+	{"engine", []string{"--role", "service", "--category", "engine"}, []string{
+		"pub status.c1.engine", "sub status.c1.engine", "sub status.*.engine", "sub _INBOX_key.engine.x",
+	}},
+}
+
+// nobodyMay is what none of them may do.
+var nobodyMay = []string{
+	"pub edge.c1.join.alice", "pub ingest.c1.engine", "pub presence.c1", "pub audit.denied", "pub audit.admin.changed", "pub _INBOX.x", "pub _INBOX_key.ci.x",
+	"pub $KV.keys.eye", "pub $KV.directory.c1", "pub marks.x", "pub $SYS.REQ.USER.AUTH",
+	"pub $JS.API.STREAM.PURGE.STATUS", "pub $JS.API.STREAM.DELETE.AUDIT", "pub $JS.API.STREAM.DELETE.KV_keys", "pub $JS.API.STREAM.UPDATE.STATUS",
+	"pub $JS.API.STREAM.MSG.DELETE.STATUS",
+	"sub >", "sub submit.*.*", "sub ingest.>", "sub admin.>", "sub edge.>", "sub $KV.>", "sub $SYS.>", "sub _R_.>",
+	"sub _INBOX_operator.>", "sub _INBOX_gateway.>", "sub _INBOX_keys.>", "sub _INBOX_key.>", "sub _INBOX_key.*.x", "sub _INBOX_key.other.x", "sub _INBOX.>", "sub _INBOX.x",
+}
+
+func TestEachRoleCanDoWhatItMayAndNothingElse(t *testing.T) {
+	s := startStatuswire(t)
+	everything := append([]string{}, nobodyMay...)
+	for _, r := range roles {
+		s.run(t, append([]string{"key", "create", r.key}, r.make...)...)
+		everything = append(everything, r.may...)
+	}
+	slices.Sort(everything)
+	everything = slices.Compact(everything)
+	for _, r := range roles {
+		t.Run(r.key, func(t *testing.T) {
+			may := map[string]bool{}
+			for _, what := range r.may {
+				may[what] = true
+			}
+			nc, refused := connectNamed(t, s, r.key)
+			for _, what := range everything {
+				if got := lets(t, nc, refused, what); got != may[what] {
+					t.Errorf("%s: allowed is %v, want %v", what, got, may[what])
+				}
+			}
+		})
+	}
+}
+
+func TestAServiceOfOneCategoryPublishesThatOnly(t *testing.T) {
+	s := startStatuswire(t)
+	s.run(t, "conversation", "create", "c1", "--owner", "alice")
+	s.run(t, "key", "create", "engine", "--role", "service", "--category", "engine")
+	s.run(t, "key", "create", "other", "--role", "service")
+	nc, refused := connectNamed(t, s, "engine")
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	statuses, err := nc.SubscribeSync("status.*.engine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ack, err := js.Publish(t.Context(), "status.c1.engine", []byte(`{"text":"hi"}`)); err != nil || ack.Stream != "STATUS" {
+		t.Errorf("its category: %+v, %v", ack, err)
+	}
+	if _, err := js.Publish(t.Context(), "status.nowhere.engine", []byte(`{"text":"hi"}`)); err == nil || !strings.Contains(err.Error(), "nowhere") {
+		t.Errorf("a conversation that is none: %v, want the reason in the answer", err)
+	}
+	if m, err := statuses.NextMsg(cliTimeout); err != nil || m.Subject != "status.c1.engine" {
+		t.Errorf("it hears %v, %v", m, err)
+	}
+	if err := nc.Publish("status.c1.tool", []byte(`{"text":"hi"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-refused; !strings.Contains(err.Error(), `Permissions Violation for Publish to "submit.c1.tool"`) {
+		t.Errorf("another category: %v", err)
+	}
+	if n := s.stored(t); n != 1 {
+		t.Errorf("%d are stored, want the one", n)
+	}
+}
+
+func TestAKeyEndsWhileItsClientIsConnected(t *testing.T) {
+	s := startStatuswire(t)
+	cli := newNATSCLI(t, s)
+	s.run(t, "key", "create", "ci", "--role", "service")
+	s.run(t, "key", "create", "eye", "--role", "viewer")
+	file := filepath.Join(s.DataDir, "keys", "ci.nk")
+	seed, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan struct{})
+	nc, _ := connectNamed(t, s, "ci", nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
+	stays, _ := connectNamed(t, s, "eye")
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	cli.run(t, "--context", "ci", "rtt")
+
+	out := s.run(t, "key", "end", "ci")
+	wantIn(t, "key end", out, "ended ci", file)
+	select {
+	case <-closed:
+	case <-time.After(cliTimeout):
+		t.Error("its connection stays")
+	}
+	if err := stays.Flush(); err != nil {
+		t.Errorf("another key's connection: %v", err)
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the seed of no use is still there: %v", err)
+	}
+	if out, err := cli.try(t, "--context", "ci", "rtt"); err == nil {
+		t.Errorf("the context is still there:\n%s", out)
+	}
+	// Whoever kept the seed does not get in.
+	if err := os.WriteFile(file, seed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	option, err := nats.NkeyOptionFromSeed(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := nats.Connect(s.NATS, option, nats.MaxReconnects(0)); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("the seed logs in: %v, %v", again, err)
+	}
+	s.wantAudit(t, `"reason":"key ended: ci"`)
+	s.wantAudit(t, `"reason":"this key is not known, has ended, or did not sign the server's nonce"`)
+	if strings.Contains(s.Log(), strings.TrimSpace(string(seed))) {
+		t.Error("the log shows the seed")
+	}
+}
+
+func TestKeysOutliveARestartOnAnotherPort(t *testing.T) {
+	dir := t.TempDir()
+	s := startStatuswireIn(t, dir)
+	s.run(t, "key", "create", "eye", "--role", "viewer")
+	s.run(t, "key", "create", "gone", "--role", "viewer")
+	s.run(t, "key", "end", "gone")
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	again := startStatuswireIn(t, dir)
+	if again.NATS == s.NATS {
+		t.Fatal("the port is the same, which proves nothing")
+	}
+	out := newNATSCLI(t, again).run(t, "--context", "eye", "req", "admin.key.list", "{}", "--raw")
+	wantIn(t, "admin.key.list", out, `"name":"eye"`)
+	if strings.Contains(out, "gone") {
+		t.Errorf("the ended key is back: %s", out)
+	}
+}
+
+func TestTheSeedIsMadeOnceAndStays(t *testing.T) {
+	s := startStatuswire(t)
+	var made struct{ Name, Role, Public, File, Inbox_prefix string }
+	if err := json.Unmarshal([]byte(s.run(t, "key", "create", "ci", "--role", "service", "--category", "tool", "--json")), &made); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{made.File, filepath.Join(s.DataDir, "nats", "context", "ci.json")} {
+		info, err := os.Stat(file)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v; want mode 0600", file, info, err)
+		}
+	}
+	if made.Inbox_prefix != "_INBOX_key.ci" || !strings.HasPrefix(made.Public, "U") {
+		t.Errorf("it prints %+v", made)
+	}
+	seed, err := os.ReadFile(made.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, args := range map[string][]string{
+		"the name is taken here":         {"key", "create", "ci", "--role", "viewer"},
+		"a category for a viewer":        {"key", "create", "a", "--role", "viewer", "--category", "tool"},
+		"the name of a key of DIR/keys":  {"key", "create", "service", "--role", "viewer"},
+		"a path for a name":              {"key", "create", "../a", "--role", "viewer"},
+		"no role":                        {"key", "create", "a"},
+		"an end of a key of DIR/keys":    {"key", "end", "operator"},
+		"an end of nobody":               {"key", "end", "nobody"},
+		"a key to use that is not there": {"key", "list", "--as", "nobody"},
+	} {
+		r := s.command(t, "", args...)
+		if r.code == 0 || r.err == "" {
+			t.Errorf("%s: exit code %d, %q", what, r.code, r.err)
+		}
+		if strings.Contains(r.err+r.out, strings.TrimSpace(string(seed))) {
+			t.Errorf("%s: it shows the seed", what)
+		}
+	}
+	// Taken on the server, by a seed that is not here.
+	if err := os.Rename(made.File, made.File+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.command(t, "", "key", "create", "ci", "--role", "service"); r.code == 0 || !strings.Contains(r.err, "exists already") {
+		t.Errorf("a name that is taken there: %+v", r)
+	}
+	entries, err := os.ReadDir(filepath.Join(s.DataDir, "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if got, want := fmt.Sprint(names), "[ci.nk.away issuer.nk operator.nk service.nk system.nk token.secret xkey.nk]"; got != want {
+		t.Errorf("in DIR/keys there are %s, want %s", got, want)
+	}
+	after, err := os.ReadFile(made.File + ".away")
+	if err != nil || !bytes.Equal(after, seed) {
+		t.Errorf("the seed has changed: %v", err)
+	}
+}
+
+func TestAViewerIsToldAtOnceWhatItMayNotDo(t *testing.T) {
+	s := startStatuswire(t)
+	s.run(t, "key", "create", "eye", "--role", "viewer")
+	s.run(t, "conversation", "create", "c1", "--owner", "alice")
+	wantIn(t, "conversation list", s.run(t, "conversation", "list", "--as", "eye"), "c1")
+	wantIn(t, "why", s.run(t, "why", "--user", "alice", "--subject", "status.c1.engine", "--as", "eye"), "allowed")
+	wantIn(t, "key list", s.run(t, "key", "list", "--as", "eye"), "operator", "in DIR/keys", "eye", "viewer")
+	for _, args := range [][]string{
+		{"conversation", "create", "c2", "--owner", "alice"},
+		{"conversation", "delete", "c1"},
+		{"session", "kick", "--user", "alice"},
+		{"key", "create", "mine", "--role", "operator"},
+		{"key", "end", "eye"},
+	} {
+		begun := time.Now()
+		r := s.command(t, "", append(args, "--as", "eye")...)
+		if r.code != 1 || !strings.Contains(r.err, "the key may not do that: eye") {
+			t.Errorf("%v: %+v", args, r)
+		}
+		if took := time.Since(begun); took > cliTimeout {
+			t.Errorf("%v: it took %v", args, took)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(s.DataDir, "keys", "mine.nk")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the seed that was refused is still there: %v", err)
+	}
+}
