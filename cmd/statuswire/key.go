@@ -106,7 +106,11 @@ func (c *keyCreateCommand) print(out io.Writer, made admin.KeyInfo) error {
 	if c.JSON {
 		return printJSON(out, madeKey{made, file, prefix})
 	}
-	first := "sub 'status.*.*'"
+	heard := "*"
+	if len(made.Categories) > 0 {
+		heard = string(made.Categories[0])
+	}
+	first := "sub 'status.*." + heard + "'"
 	switch keyring.Role(made.Role) {
 	case keyring.RoleOperator:
 		first = "req admin.key.list '{}'"
