@@ -51,6 +51,7 @@ var floors = map[string]int{
 	"internal/limit":     0,
 	"internal/noise":     0,
 	"internal/pause":     0,
+	"internal/text":      0,
 	"internal/storage":   0,
 }
 

@@ -279,15 +279,6 @@ func TestAnImportOfManyRequestsCountsLinesThroughout(t *testing.T) {
 	}
 }
 
-func TestALineBeyondTheGreatestPayloadIsNamed(t *testing.T) {
-	h := start(t, admin.Options{})
-	file := `{"id":"c1","owner":"alice"}` + "\n" + strings.Repeat("x", int(h.nc.MaxPayload())+1) + "\n"
-	_, err := h.client.Import(t.Context(), strings.NewReader(file), nil)
-	if err == nil || !strings.Contains(err.Error(), "line 2") {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestConversationsOfTheGreatestSizeAreListed(t *testing.T) {
 	h := start(t, admin.Options{})
 	for i := range 4 {

@@ -1,13 +1,10 @@
 package admin
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"time"
 
@@ -18,14 +15,9 @@ import (
 	"github.com/statuswire/statuswire/status"
 )
 
-const (
-	// clientTimeout bounds a request whose context has no deadline. It is above
-	// the longest time that the service allows itself.
-	clientTimeout = 90 * time.Second
-	// chunkBytes and chunkLines are what one request of an import holds at most.
-	chunkBytes = 256 << 10
-	chunkLines = 2000
-)
+// clientTimeout bounds a request whose context has no deadline. It is above the
+// longest time that the service allows itself.
+const clientTimeout = 90 * time.Second
 
 // Client asks the admin service. Safe for concurrent use. What the service
 // refuses is a *status.Error: compare with errors.Is and the variables of this
@@ -162,88 +154,6 @@ func (c *Client) List(ctx context.Context, owner status.UserID) ([]directory.Con
 		}
 		r.After = page.Conversations[len(page.Conversations)-1].ID
 	}
-}
-
-// Import sends JSON lines {id, owner, members, categories, created}, in as many
-// requests as they need. Conversations that are there already are changed to
-// what the line says. The answer is the sum over all lines, also when an error
-// ends the import before the last. progress, unless nil, is called after each
-// request with the sum so far; its Errors are nil.
-func (c *Client) Import(ctx context.Context, r io.Reader, progress func(ImportResponse)) (ImportResponse, error) {
-	var sum ImportResponse
-	lines := bufio.NewReaderSize(r, 64<<10)
-	limit := min(int(c.nc.MaxPayload()/2), chunkBytes)
-	var chunk []byte
-	held := 0
-	flush := func() error {
-		if held == 0 {
-			return nil
-		}
-		err := c.importChunk(ctx, chunk, held, &sum)
-		chunk, held = chunk[:0], 0
-		if err == nil && progress != nil {
-			soFar := sum
-			soFar.Errors = nil
-			progress(soFar)
-		}
-		return err
-	}
-	for {
-		line, err := readLine(lines, int(c.nc.MaxPayload()))
-		if errors.Is(err, io.EOF) {
-			return sum, flush()
-		}
-		if err != nil {
-			return sum, fmt.Errorf("line %d: %w", sum.Lines+held+1, err)
-		}
-		if held > 0 && (len(chunk)+len(line) > limit || held == chunkLines) {
-			if err := flush(); err != nil {
-				return sum, err
-			}
-		}
-		chunk, held = append(chunk, line...), held+1
-	}
-}
-
-// readLine returns the next line with its end, which the last may lack; io.EOF
-// when there is none.
-func readLine(r *bufio.Reader, limit int) ([]byte, error) {
-	var line []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		line = append(line, part...)
-		switch {
-		case len(line) > limit:
-			return nil, fmt.Errorf("it has more than %d bytes, which is the server's max_payload", limit)
-		case err == nil:
-			return line, nil
-		case errors.Is(err, bufio.ErrBufferFull):
-		case errors.Is(err, io.EOF) && len(line) > 0:
-			return line, nil
-		default:
-			return nil, err
-		}
-	}
-}
-
-// importChunk sends held lines and adds up what became of them.
-func (c *Client) importChunk(ctx context.Context, chunk []byte, held int, sum *ImportResponse) error {
-	if sum.Lines == 0 {
-		chunk = bytes.TrimPrefix(chunk, []byte("\ufeff"))
-	}
-	var answer ImportResponse
-	if err := c.send(ctx, "conversation.import", chunk, &answer); err != nil {
-		return fmt.Errorf("lines %d to %d: %w", sum.Lines+1, sum.Lines+held, err)
-	}
-	for _, e := range answer.Errors {
-		sum.Errors = append(sum.Errors, LineError{Line: sum.Lines + e.Line, Err: e.Err})
-	}
-	sum.Lines += held
-	sum.Created += answer.Created
-	sum.Updated += answer.Updated
-	sum.Unchanged += answer.Unchanged
-	sum.Failed += answer.Failed
-	return nil
 }
 
 func (c *Client) one(ctx context.Context, subject string, request any) (directory.Conversation, error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/directory"
 	"github.com/statuswire/statuswire/status"
 )
@@ -29,8 +30,24 @@ func (s *Service) create(ctx context.Context, data []byte) (any, error) {
 	if err := s.dir.Create(ctx, c); err != nil {
 		return nil, err
 	}
-	s.changed(ctx, r.ID, "", "conversation created")
+	s.changed(ctx, audit.KindConversationCreated, r.ID, r.Owner, "conversation created"+withMembers(r.Members))
 	return s.conversation(ctx, r.ID)
+}
+
+// withMembers is how a record goes on that tells who may see a conversation, beside
+// its owner.
+func withMembers(members []status.UserID) string {
+	text := ""
+	for _, m := range members {
+		if len(text) > maxReasonBytes {
+			break // a record holds no more
+		}
+		text += " " + string(m)
+	}
+	if text == "" {
+		return ""
+	}
+	return ", members:" + text
 }
 
 func (s *Service) show(ctx context.Context, data []byte) (any, error) {
@@ -59,14 +76,14 @@ func (s *Service) conversation(ctx context.Context, id status.ConversationID) (a
 }
 
 func (s *Service) add(ctx context.Context, data []byte) (any, error) {
-	return s.member(ctx, data, "member added", s.dir.AddMember)
+	return s.member(ctx, data, audit.KindMemberAdded, "member added", s.dir.AddMember)
 }
 
 func (s *Service) remove(ctx context.Context, data []byte) (any, error) {
-	return s.member(ctx, data, "member removed", s.dir.RemoveMember)
+	return s.member(ctx, data, audit.KindMemberRemoved, "member removed", s.dir.RemoveMember)
 }
 
-func (s *Service) member(ctx context.Context, data []byte, what string, change func(context.Context, status.ConversationID, status.UserID) (directory.Conversation, error)) (any, error) {
+func (s *Service) member(ctx context.Context, data []byte, kind audit.Kind, what string, change func(context.Context, status.ConversationID, status.UserID) (directory.Conversation, error)) (any, error) {
 	var r MemberRequest
 	if err := parse(data, &r); err != nil {
 		return nil, err
@@ -75,19 +92,19 @@ func (s *Service) member(ctx context.Context, data []byte, what string, change f
 	if err != nil {
 		return nil, err
 	}
-	s.changed(ctx, r.ID, r.Member, what)
+	s.changed(ctx, kind, r.ID, r.Member, what)
 	return ConversationResponse{Conversation: c}, nil
 }
 
 func (s *Service) addCategory(ctx context.Context, data []byte) (any, error) {
-	return s.category(ctx, data, "category added", s.dir.AddCategory)
+	return s.category(ctx, data, audit.KindCategoryAdded, "category added", s.dir.AddCategory)
 }
 
 func (s *Service) retireCategory(ctx context.Context, data []byte) (any, error) {
-	return s.category(ctx, data, "category retired", s.dir.RetireCategory)
+	return s.category(ctx, data, audit.KindCategoryRetired, "category retired", s.dir.RetireCategory)
 }
 
-func (s *Service) category(ctx context.Context, data []byte, what string, change func(context.Context, status.ConversationID, status.Category) (directory.Conversation, error)) (any, error) {
+func (s *Service) category(ctx context.Context, data []byte, kind audit.Kind, what string, change func(context.Context, status.ConversationID, status.Category) (directory.Conversation, error)) (any, error) {
 	var r CategoryRequest
 	if err := parse(data, &r); err != nil {
 		return nil, err
@@ -96,7 +113,7 @@ func (s *Service) category(ctx context.Context, data []byte, what string, change
 	if err != nil {
 		return nil, err
 	}
-	s.changed(ctx, r.ID, "", fmt.Sprintf("%s: %s", what, r.Category))
+	s.changed(ctx, kind, r.ID, "", fmt.Sprintf("%s: %s", what, r.Category))
 	return ConversationResponse{Conversation: c}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/directory"
 	"github.com/statuswire/statuswire/status"
 )
@@ -26,13 +27,13 @@ func (s *Service) delete(ctx context.Context, data []byte) (any, error) {
 	purged, err := s.purgeAll(ctx, r.ID)
 	if err != nil {
 		s.opts.Logger.Error("admin: conversation is deleted, its statuses are not purged", "conversation", r.ID, "error", err)
-		s.changed(ctx, r.ID, "", "conversation deleted, its statuses are not purged")
+		s.changed(ctx, audit.KindConversationDeleted, r.ID, "", "conversation deleted, its statuses are not purged")
 		return nil, ErrNotPurged
 	}
 	if gone != nil && purged == 0 {
 		return nil, gone
 	}
-	s.changed(ctx, r.ID, "", fmt.Sprintf("conversation deleted, and its statuses (%d)", purged))
+	s.changed(ctx, audit.KindConversationDeleted, r.ID, "", fmt.Sprintf("conversation deleted, and its statuses (%d)", purged))
 	return DeleteResponse{ID: r.ID, Purged: purged}, nil
 }
 

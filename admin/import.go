@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"time"
 
+	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/directory"
+	"github.com/statuswire/statuswire/status"
 )
 
 const (
@@ -19,7 +23,32 @@ const (
 // is no part of it.
 type importLine struct {
 	directory.Conversation
+	Created     moment          `json:"created"`
 	Subscribers json.RawMessage `json:"subscribers"`
+}
+
+// conversation is what the line says.
+func (l importLine) conversation() directory.Conversation {
+	l.Conversation.Created = l.Created.Time
+	return l.Conversation
+}
+
+// moment is a time as people write it, see status.ParseTime.
+type moment struct{ time.Time }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *moment) UnmarshalJSON(data []byte) (err error) {
+	var text *string
+	if json.Unmarshal(data, &text) != nil {
+		return fmt.Errorf("created is %s: write it as \"2024-01-19T12:00:00Z\"", status.Quote(string(data)))
+	}
+	if text == nil {
+		return nil
+	}
+	if m.Time, err = status.ParseTime(*text); err != nil {
+		return fmt.Errorf("created: %w", err)
+	}
+	return nil
 }
 
 func (s *Service) importLines(ctx context.Context, data []byte) (any, error) {
@@ -37,7 +66,7 @@ func (s *Service) importLines(ctx context.Context, data []byte) (any, error) {
 		}
 		var l importLine
 		err := parse(line, &l)
-		c := l.Conversation
+		c := l.conversation()
 		if err == nil {
 			err = s.clear(ctx, c.ID)
 		}
@@ -51,10 +80,10 @@ func (s *Service) importLines(ctx context.Context, data []byte) (any, error) {
 		switch o.Result {
 		case directory.Created:
 			answer.Created++
-			s.changed(ctx, list[i].ID, "", "conversation imported: created")
+			s.changed(ctx, audit.KindConversationCreated, list[i].ID, list[i].Owner, "conversation imported: created"+withMembers(list[i].Members))
 		case directory.Updated:
 			answer.Updated++
-			s.changed(ctx, list[i].ID, "", "conversation imported: changed")
+			s.changed(ctx, audit.KindConversationChanged, list[i].ID, list[i].Owner, "conversation imported: changed"+withMembers(list[i].Members))
 		case directory.Unchanged:
 			answer.Unchanged++
 		default:

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/keyring"
 	"github.com/statuswire/statuswire/status"
 )
@@ -97,7 +98,7 @@ func (s *Service) createKey(ctx context.Context, data []byte) (any, error) {
 	if len(k.Categories) > 0 {
 		what += " of " + joined(k.Categories)
 	}
-	s.changed(ctx, "", "", what)
+	s.changed(ctx, audit.KindKeyCreated, "", "", what)
 	return KeyResponse{infoOf(k)}, nil
 }
 
@@ -123,7 +124,7 @@ func (s *Service) endKey(ctx context.Context, data []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.changed(ctx, "", "", "key ended: "+string(k.Name))
+	s.changed(ctx, audit.KindKeyEnded, "", "", "key ended: "+string(k.Name))
 	return KeyResponse{infoOf(k)}, nil
 }
 

@@ -66,7 +66,7 @@ func TestKeysAreMadeListedAndEnded(t *testing.T) {
 	if len(list) != 2 {
 		t.Errorf("after the end there are %+v", list)
 	}
-	want := "admin by operator:   key created: ci, service of engine, tool|admin by operator:   key created: ci, service of engine, tool|admin by operator:   key ended: ci"
+	want := "key_created by operator:   key created: ci, service of engine, tool|key_created by operator:   key created: ci, service of engine, tool|key_ended by operator:   key ended: ci"
 	if got := strings.Join(heard.reasons(), "|"); got != want {
 		t.Errorf("recorded %q, want %q", got, want)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/statuswire/statuswire/internal/directory"
 	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/internal/text"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -129,6 +130,14 @@ type errorResponse struct {
 func parse(data []byte, v any) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil
+	}
+	if fault := text.Check(data); fault != nil {
+		// encoding/json would read it as U+FFFD.
+		at := ""
+		if fault.Line > 1 {
+			at = fmt.Sprintf("line %d, ", fault.Line)
+		}
+		return ErrBadRequest.Withf("request is not understood: %s%v: write it as UTF-8", at, fault)
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()

@@ -17,12 +17,14 @@ const (
 	// MaxReasonBytes bounds the reason of a kick: a close frame holds no more
 	// (RFC 6455, section 5.5).
 	MaxReasonBytes = 123
+	// maxReasonBytes bounds what a record says of a change.
+	maxReasonBytes = 512
 	// maxSubjectBytes bounds a subject or a queue group that is asked about.
 	maxSubjectBytes = 4096
 )
 
 // changed writes a change into the log and the audit.
-func (s *Service) changed(ctx context.Context, id status.ConversationID, user status.UserID, what string) {
+func (s *Service) changed(ctx context.Context, kind audit.Kind, id status.ConversationID, user status.UserID, what string) {
 	about := []any{"actor", actorOf(ctx)}
 	if id != "" {
 		about = append(about, "conversation", string(id))
@@ -30,8 +32,8 @@ func (s *Service) changed(ctx context.Context, id status.ConversationID, user st
 	if user != "" {
 		about = append(about, "user", string(user))
 	}
-	s.opts.Logger.Info("admin: "+what, about...)
-	s.opts.Audit.Record(audit.Event{Kind: audit.KindAdmin, Actor: actorOf(ctx), Conversation: id, User: user, Reason: what})
+	s.opts.Logger.Info("admin: "+strings.ReplaceAll(string(kind), "_", " "), append(about, "what", what)...)
+	s.opts.Audit.Record(audit.Event{Kind: kind, Actor: actorOf(ctx), Conversation: id, User: user, Reason: what})
 }
 
 // rawSessions is a SessionsResponse whose sessions are JSON already.
@@ -70,7 +72,7 @@ func (s *Service) kick(ctx context.Context, data []byte) (any, error) {
 	if r.Reason != "" {
 		what += ": " + r.Reason
 	}
-	s.changed(ctx, "", r.User, what)
+	s.changed(ctx, audit.KindSessionsEnded, "", r.User, what)
 	return KickResponse{User: r.User, Kicked: n}, nil
 }
 

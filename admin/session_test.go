@@ -109,7 +109,7 @@ func TestEachChangeAndEachKickIsAudited(t *testing.T) {
 	gw, heard := &sessions{list: []session.Info{{ID: 1, User: "bob"}}}, &events{}
 	h := start(t, admin.Options{Sessions: gw, Audit: heard})
 	ctx := t.Context()
-	_, err := h.client.Create(ctx, admin.CreateRequest{ID: "c1", Owner: "alice"})
+	_, err := h.client.Create(ctx, admin.CreateRequest{ID: "c1", Owner: "alice", Members: []status.UserID{"carol", "dave"}})
 	must(t, err)
 	_, err = h.client.Add(ctx, "c1", "bob")
 	must(t, err)
@@ -135,17 +135,20 @@ func TestEachChangeAndEachKickIsAudited(t *testing.T) {
 	}
 	_, err = h.client.Import(ctx, strings.NewReader(`{"id":"c2","owner":"alice","subscribers":{"users":3}}`), nil)
 	must(t, err)
+	_, err = h.client.Import(ctx, strings.NewReader(`{"id":"c2","owner":"alice","members":["erin"]}`), nil)
+	must(t, err)
 	_, err = h.client.Delete(ctx, "c1")
 	must(t, err)
 	want := []string{
-		"admin by operator: c1  conversation created",
-		"admin by operator: c1 bob member added",
-		"admin by operator: c1 bob member removed",
-		"admin by operator: c1  category added: deploy",
-		"admin by operator: c1  category retired: deploy",
-		"admin by operator:  bob sessions ended: 1: go home",
-		"admin by operator: c2  conversation imported: created",
-		"admin by operator: c1  conversation deleted, and its statuses (0)",
+		"conversation_created by operator: c1 alice conversation created, members: carol dave",
+		"member_added by operator: c1 bob member added",
+		"member_removed by operator: c1 bob member removed",
+		"category_added by operator: c1  category added: deploy",
+		"category_retired by operator: c1  category retired: deploy",
+		"sessions_ended by operator:  bob sessions ended: 1: go home",
+		"conversation_created by operator: c2 alice conversation imported: created",
+		"conversation_changed by operator: c2 alice conversation imported: changed, members: erin",
+		"conversation_deleted by operator: c1  conversation deleted, and its statuses (0)",
 	}
 	if got := heard.reasons(); !slices.Equal(got, want) {
 		t.Errorf("recorded\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

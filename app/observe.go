@@ -62,7 +62,7 @@ func (a *App) makeMetrics() *metrics.Metrics {
 			Callout:     a.calloutStats,
 			Broadcaster: func() metrics.BroadcasterStats { return metrics.BroadcasterStats(a.broadcaster.Stats()) },
 			Edge:        a.edgeStats,
-			Audit:       func() metrics.AuditStats { return metrics.AuditStats(a.audit.Stats()) },
+			Audit:       a.auditStats,
 			Marks:       a.markStats,
 			LogOmitted:  a.noise.Omitted,
 			Storage:     a.storageStats,
@@ -87,7 +87,7 @@ func buildInfo() (version, revision string) {
 func (a *App) gatewayStats() metrics.GatewayStats {
 	s := a.gateway.Stats()
 	return metrics.GatewayStats{
-		Credentials: s.Credentials, Links: s.Links, LinksKept: s.LinksKept,
+		Credentials: s.Credentials, IdleGrants: s.IdleGrants, IdleBytes: s.IdleBytes, Links: s.Links, LinksKept: s.LinksKept,
 		SlowCloses: s.SlowCloses, Shed: s.Shed, Sheltered: s.Sheltered, Resumed: s.Resumed,
 	}
 }
@@ -107,6 +107,14 @@ func (a *App) calloutStats() metrics.CalloutStats {
 		denied[string(cause)] = n
 	}
 	return metrics.CalloutStats{Granted: s.Granted, Denied: denied, Foreign: s.Foreign, Queued: s.Queued}
+}
+
+func (a *App) auditStats() metrics.AuditStats {
+	s := a.audit.Stats()
+	return metrics.AuditStats{
+		Recorded: s.Recorded, Lost: s.Lost, Overflowed: s.Overflowed, Records: s.Records, Retries: s.Retries, Open: s.Open,
+		Acts: metrics.ActStats(s.Acts),
+	}
 }
 
 func (a *App) edgeStats() map[string]metrics.EndpointStats {

@@ -20,7 +20,7 @@ import (
 	"github.com/statuswire/statuswire/internal/session"
 )
 
-// records stops the recorder, which writes what waits, and reads the stream.
+// records stops the recorder, which writes what waits, and reads both streams.
 func (r *rig) records() []audit.Record {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -33,15 +33,17 @@ func (r *rig) records() []audit.Record {
 	defer nc.Close()
 	js, err := jetstream.New(nc)
 	must(r.t, err)
-	stream, err := js.Stream(ctx, engine.StreamAudit)
-	must(r.t, err)
 	var all []audit.Record
-	for seq := uint64(1); seq <= stream.CachedInfo().State.LastSeq; seq++ {
-		m, err := stream.GetMsg(ctx, seq)
+	for _, name := range []string{engine.StreamAudit, engine.StreamAuditAdmin} {
+		stream, err := js.Stream(ctx, name)
 		must(r.t, err)
-		var rec audit.Record
-		must(r.t, json.Unmarshal(m.Data, &rec))
-		all = append(all, rec)
+		for seq := uint64(1); seq <= stream.CachedInfo().State.LastSeq; seq++ {
+			m, err := stream.GetMsg(ctx, seq)
+			must(r.t, err)
+			var rec audit.Record
+			must(r.t, json.Unmarshal(m.Data, &rec))
+			all = append(all, rec)
+		}
 	}
 	return all
 }

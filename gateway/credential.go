@@ -56,9 +56,6 @@ type need struct {
 
 // Bounds of what is held for tokens.
 const (
-	// maxIdleCredentials is how many grants without a socket are remembered,
-	// so that a reload of the page costs no callout.
-	maxIdleCredentials = 10_000
 	// maxConversations is how many conversations one grant may cover.
 	maxConversations = 100
 	// renewLead is how long before its end a grant is renewed, if the token
@@ -76,16 +73,15 @@ func (g *Gateway) credential(key credentialKey) *credential {
 		g.credentials[key] = c
 	}
 	c.refs++
-	delete(g.idle, c)
+	g.idle.remove(c)
 	return c
 }
 
 // release counts one user out. What holds a grant is remembered for a while.
 func (c *credential) release() {
 	g := c.gateway
-	c.mu.Lock()
-	worth := c.grant != nil && !c.grant.Expired(time.Now()) && c.key.socket == 0
-	c.mu.Unlock()
+	grant := c.current()
+	worth := grant != nil && !grant.Expired(time.Now()) && c.key.socket == 0
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -97,18 +93,14 @@ func (c *credential) release() {
 		g.dropLocked(c)
 		return
 	}
-	if len(g.idle) >= maxIdleCredentials {
-		for other := range g.idle {
-			g.dropLocked(other)
-			break
-		}
+	for _, other := range g.idle.add(c, grant.User, grant.Bytes()) {
+		g.dropLocked(other)
 	}
-	g.idle[c] = struct{}{}
 }
 
 // dropLocked forgets an idle credential; g.mu is held.
 func (g *Gateway) dropLocked(c *credential) {
-	delete(g.idle, c)
+	g.idle.remove(c)
 	if g.credentials[c.key] == c {
 		delete(g.credentials, c.key)
 	}

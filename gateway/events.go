@@ -126,16 +126,30 @@ func (s *socket) closed(why closing) {
 	s.gateway.deps.Audit.Record(e)
 }
 
-// revoked notes that a subscription was ended because access was lost.
-func (s *socket) revoked(sub *localSub) {
-	e := s.event(audit.KindRevoked)
-	e.Conversation, e.Subject, e.Reason = sub.conversation, sub.subject, reasonLostAccess(sub.conversation)
-	s.gateway.deps.Audit.Record(e)
+// revoked notes that subscriptions were ended because access was lost: an event for
+// each conversation, with as many as there were.
+func (s *socket) revoked(lost []*localSub) {
+	events := map[status.ConversationID]*audit.Event{}
+	for _, sub := range lost {
+		e := events[sub.conversation]
+		if e == nil {
+			first := s.event(audit.KindRevoked)
+			first.Conversation, first.Subject, first.Reason = sub.conversation, sub.subject, reasonLostAccess(sub.conversation)
+			first.Count = 1
+			events[sub.conversation] = &first
+			continue
+		}
+		e.Subject += " " + sub.subject
+		e.Count++
+	}
+	for _, e := range events {
+		s.gateway.deps.Audit.Record(*e)
+	}
 }
 
 // event is an event of this socket.
 func (s *socket) event(kind audit.Kind) audit.Event {
-	e := audit.Event{Kind: kind, Address: s.remote.Addr().String(), Session: s.id}
+	e := audit.Event{Kind: kind, Address: addressText(s.remote), Session: s.id}
 	s.mu.Lock()
 	if s.grant != nil {
 		e.User = s.grant.User

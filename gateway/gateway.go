@@ -76,6 +76,8 @@ type Deps struct {
 type Stats struct {
 	Sockets     int    // open sockets
 	Credentials int    // tokens whose grant is held
+	IdleGrants  int    // of them, those without a socket
+	IdleBytes   int    // that these take
 	Links       uint64 // links opened for a verdict
 	LinksKept   int64  // links open now
 	SlowCloses  uint64 // sockets closed because they read too slowly
@@ -107,7 +109,7 @@ type Gateway struct {
 	mu          sync.Mutex // guards what follows
 	sockets     map[*socket]struct{}
 	credentials map[credentialKey]*credential
-	idle        map[*credential]struct{} // credentials without a socket
+	idle        *idleGrants
 	stopping    bool
 
 	ctx     context.Context // ends when Stop gives up waiting
@@ -132,10 +134,10 @@ func New(deps Deps, opts Options) (*Gateway, error) {
 		opts:        opts.withDefaults(),
 		sockets:     map[*socket]struct{}{},
 		credentials: map[credentialKey]*credential{},
-		idle:        map[*credential]struct{}{},
 		changes:     limit.NewChanges(),
 	}
 	g.grantChanges = limit.NewWindows[status.UserID](limit.GrantChanges, g.opts.Limits.GrantChanges, limit.GrantChangesPeriod)
+	g.idle = newIdleGrants(g.opts.Idle)
 	g.linkSlots = make(chan struct{}, g.opts.MaxLinks)
 	g.admission = newAdmission(g.opts.Limits)
 	g.admission.onHit = g.limitedConnection
@@ -248,6 +250,8 @@ func (g *Gateway) Stats() Stats {
 	st := Stats{
 		Sockets:     len(g.sockets),
 		Credentials: len(g.credentials),
+		IdleGrants:  g.idle.order.Len(),
+		IdleBytes:   g.idle.bytes,
 		Links:       g.links.Load(),
 		LinksKept:   g.linksKept.Load(),
 		SlowCloses:  g.slowCloses.Load(),

@@ -158,9 +158,9 @@ func (s *socket) keepLink(l *link) {
 	s.gateway.linksKept.Add(1)
 	s.gateway.running.Go(func() {
 		defer s.gateway.linksKept.Add(-1)
-		k.serve()
+		last := k.serve()
 		if !k.closed.Load() {
-			s.close(closeLinkGone)
+			s.close(closeLinkEnded(last))
 		}
 	})
 	if s.isClosing() {
@@ -168,17 +168,22 @@ func (s *socket) keepLink(l *link) {
 	}
 }
 
-// serve answers the server's pings until the link ends.
-func (k *keptLink) serve() {
+// serve answers the server's pings until the link ends. It returns the server's last
+// word, if it had one.
+func (k *keptLink) serve() (last string) {
 	for {
 		line, err := k.link.readLine()
-		if err != nil || bytes.HasPrefix(line, []byte("-ERR")) {
+		isErr := bytes.HasPrefix(line, []byte("-ERR"))
+		if err != nil || isErr {
 			_ = k.link.conn.Close()
-			return
+			if isErr {
+				return string(line)
+			}
+			return ""
 		}
 		if bytes.HasPrefix(line, []byte("PING")) {
 			if _, err := k.link.conn.Write([]byte(natsproto.PongLine)); err != nil {
-				return
+				return ""
 			}
 		}
 	}

@@ -51,8 +51,8 @@ func (s *socket) lose(lost []*localSub) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.SettleTimeout)
 	defer cancel()
 	var settling sync.WaitGroup
+	s.revoked(lost)
 	for _, sub := range lost {
-		s.revoked(sub)
 		settling.Go(func() {
 			if sub.upstream != nil {
 				if err := s.gateway.deps.Fanout.Settle(ctx, sub.upstream); err != nil && s.ctx.Err() == nil {

@@ -71,6 +71,9 @@ type Options struct {
 	// answer answers nobody in time. Default 64.
 	MaxLinks int
 
+	// Idle bounds the grants that are kept without a socket.
+	Idle IdleOptions
+
 	// PingInterval is how often an idle browser gets a WebSocket ping. Default 25 s.
 	PingInterval time.Duration
 
@@ -108,6 +111,7 @@ func DefaultOptions() Options {
 		VerdictTimeout:      4 * time.Second,
 		LoginTimeout:        15 * time.Second,
 		MaxLinks:            64,
+		Idle:                defaultIdle(),
 		PingInterval:        25 * time.Second,
 		PongTimeout:         10 * time.Second,
 		SettleTimeout:       250 * time.Millisecond,
@@ -130,6 +134,7 @@ func (o Options) withDefaults() Options {
 	o.VerdictTimeout = cmp.Or(o.VerdictTimeout, d.VerdictTimeout)
 	o.LoginTimeout = cmp.Or(o.LoginTimeout, d.LoginTimeout)
 	o.MaxLinks = cmp.Or(o.MaxLinks, d.MaxLinks)
+	o.Idle = o.Idle.withDefaults()
 	o.PingInterval = cmp.Or(o.PingInterval, d.PingInterval)
 	o.PongTimeout = cmp.Or(o.PongTimeout, d.PongTimeout)
 	o.SettleTimeout = cmp.Or(o.SettleTimeout, d.SettleTimeout)
@@ -162,6 +167,10 @@ func (o Options) Validate() error {
 	positive("VerdictTimeout", o.VerdictTimeout)
 	positive("LoginTimeout", o.LoginTimeout)
 	atLeast("MaxLinks", o.MaxLinks, 1)
+	atLeast("Idle.Grants", o.Idle.Grants, 1)
+	atLeast("Idle.Bytes", o.Idle.Bytes, 1)
+	atLeast("Idle.PerUser", o.Idle.PerUser, 1)
+	atLeast("Idle.BytesPerUser", o.Idle.BytesPerUser, 1)
 	positive("PingInterval", o.PingInterval)
 	positive("PongTimeout", o.PongTimeout)
 	positive("SettleTimeout", o.SettleTimeout)

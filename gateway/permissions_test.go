@@ -19,7 +19,10 @@ func grants() map[string]jwt.Permissions {
 	return map[string]jwt.Permissions{
 		"browser": { // what our callout gives
 			Sub: jwt.Permission{Allow: []string{"_INBOX.>", "status.c1.*", "presence.c1", "status.c2.*", "presence.c2"}},
-			Pub: jwt.Permission{Allow: []string{"edge.c1.join", "edge.c2.join", "gateway.token"}},
+			Pub: jwt.Permission{Allow: []string{
+				"edge.c1.join", "edge.c1.presence", "edge.c1.history", "edge.c2.join", "edge.c2.presence", "edge.c2.history",
+				"gateway.token", "gateway.subscriptions",
+			}},
 		},
 		"stranger": {
 			Sub: jwt.Permission{Allow: []string{"_INBOX.>"}},
@@ -55,7 +58,7 @@ func operations() map[string][]string {
 			"SUB submit.c1.engine", "SUB submit.*.*", "SUB ingest.c1.engine", "SUB admin.>", "SUB edge.c1.join", "SUB audit.>",
 			"SUB status..engine", "SUB .status.c1.engine", "SUB status.c1.engine.", "SUB .", "SUB st>tus.c1.engine",
 			"PUB edge.c1.join", "PUB edge.c2.join", "PUB gateway.token",
-			"PUB edge.c3.join", "PUB edge.c1.history", "PUB edge.c1.join.alice", "PUB edge.*.join", "PUB edge.>",
+			"PUB edge.c3.join", "PUB edge.c1.history", "PUB edge.c1.flow", "PUB edge.c3.history", "PUB edge.c1.join.alice", "PUB edge.*.join", "PUB edge.>",
 			"PUB status.c1.engine", "PUB submit.c1.engine", "PUB ingest.c1.engine", "PUB presence.c1",
 			"PUB admin.conversation.delete", "PUB $JS.API.STREAM.PURGE.STATUS", "PUB $SYS.REQ.USER.INFO", "PUB $SYS.REQ.SERVER.PING",
 			"PUB _INBOX.someone.1", "PUB edge..join", "PUB .", "PUB gateway", "PUB gateway.other", "PUB $KV.directory.c1",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/gobwas/ws"
 
@@ -52,6 +53,19 @@ var (
 // closeKicked ends a socket that an operator wants gone.
 func closeKicked(reason string) closing {
 	return closing{code: ws.StatusGoingAway, reason: reason, kind: audit.KindKicked, wire: status.ErrKicked.Withf("%s", reason)}
+}
+
+// closeLinkEnded ends a socket whose kept link the server has closed: by a kick, of
+// which nats-server 2.15.2 says nothing on the link, or because the grant has expired.
+// Only a kick is an operator's act.
+func closeLinkEnded(last string) closing {
+	switch {
+	case last == "":
+		return closeLinkGone
+	case strings.Contains(last, "Authentication Expired"):
+		return closeExpired
+	}
+	return closePassing(reasonUnavailable)
 }
 
 // closePassing ends a socket that could not be let in just now. It is a plain

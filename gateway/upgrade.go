@@ -59,10 +59,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // refuseOrigin notes that a page of another origin was refused.
 func (g *Gateway) refuseOrigin(r *http.Request, remote netip.AddrPort) {
-	g.opts.Logger.Warn("request refused: origin not allowed", "origin", r.Header.Get("Origin"), "remote", remote)
+	origin := r.Header.Get("Origin")
+	g.opts.Logger.Warn("request refused: origin not allowed", "origin", origin, "remote", remote)
 	g.deps.Metrics.Refused(metrics.RefusalOrigin, false)
 	g.deps.Audit.Record(audit.Event{
-		Kind: audit.KindDenied, Address: addressText(remote), Reason: upgradeOrigin.text, Code: upgradeOrigin.code,
+		Kind: audit.KindDenied, Address: addressText(remote), Origin: origin, Reason: upgradeOrigin.text, Code: upgradeOrigin.code,
 	})
 }
 

@@ -74,6 +74,9 @@ func ParseUserID(s string) (UserID, error) {
 		return "", fmt.Errorf("%w: it has %d bytes, at most %d are allowed", ErrBadUserID, len(s), MaxUserIDBytes)
 	case !utf8.ValidString(s):
 		return "", fmt.Errorf("%w: it is not valid UTF-8", ErrBadUserID)
+	case strings.ContainsRune(s, utf8.RuneError):
+		// What decoders put for bytes that they cannot read: two users would be one.
+		return "", fmt.Errorf("%w %q: U+FFFD stands for what could not be read: write the id as UTF-8", ErrBadUserID, s)
 	case strings.IndexFunc(s, unicode.IsControl) >= 0:
 		return "", fmt.Errorf("%w %q: control characters are not allowed", ErrBadUserID, s)
 	}

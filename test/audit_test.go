@@ -21,7 +21,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// auditRecord is one record of the stream AUDIT, as docs/audit.md describes it.
+// auditRecord is one record of the streams AUDIT and AUDIT_ADMIN, as docs/audit.md
+// describes it.
 type auditRecord struct {
 	Kind    string `json:"kind"`
 	Count   int    `json:"count"`
@@ -32,19 +33,25 @@ type auditRecord struct {
 	Reason  string `json:"reason"`
 	Code    int    `json:"code"`
 	DryRun  bool   `json:"dry_run"`
-	Various bool   `json:"various"`
+	Actor   string `json:"actor"`
 
 	text string
 }
 
-// auditOf reads the stream AUDIT with the operator's key.
+// auditOf reads the streams AUDIT and AUDIT_ADMIN with the operator's key.
 func auditOf(t *testing.T, s *statuswire) []auditRecord {
 	t.Helper()
 	js, err := jetstream.New(connectAs(t, s, "operator"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	stream, err := js.Stream(t.Context(), "AUDIT")
+	return append(recordsIn(t, js, "AUDIT", "audit."), recordsIn(t, js, "AUDIT_ADMIN", "audit.admin.")...)
+}
+
+// recordsIn reads one of them, whose subjects are the prefix and the kind.
+func recordsIn(t *testing.T, js jetstream.JetStream, name, prefix string) []auditRecord {
+	t.Helper()
+	stream, err := js.Stream(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +66,7 @@ func auditOf(t *testing.T, s *statuswire) []auditRecord {
 		if err := json.Unmarshal(m.Data, &r); err != nil {
 			t.Fatalf("record %d: %v", seq, err)
 		}
-		if m.Subject != "audit."+r.Kind {
+		if m.Subject != prefix+r.Kind {
 			t.Errorf("record %d of kind %q is on %s", seq, r.Kind, m.Subject)
 		}
 		records = append(records, r)
@@ -146,8 +153,8 @@ func (l *ledger) check(t *testing.T, records []auditRecord) {
 	got := map[auditKey]int{}
 	for _, r := range records {
 		k := keyOf(r)
-		if !known[k.who] || r.Kind == "admin" {
-			continue
+		if !known[k.who] || r.Actor != "" && r.Kind != "kicked" {
+			continue // what administrators did to them
 		}
 		got[k] += r.Count
 		if r.Address != "127.0.0.1" && !strings.HasPrefix(r.Address, "192.0.2.") {

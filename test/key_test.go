@@ -208,7 +208,7 @@ func TestAKeyEndsWhileItsClientIsConnected(t *testing.T) {
 	if again, err := nats.Connect(s.NATS, option, nats.MaxReconnects(0)); !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("the seed logs in: %v, %v", again, err)
 	}
-	s.wantAudit(t, `"reason":"key ended: ci"`)
+	s.wantAct(t, `"reason":"key ended: ci"`)
 	s.wantAudit(t, `"reason":"this key is not known, has ended, or did not sign the server's nonce"`)
 	if strings.Contains(s.Log(), strings.TrimSpace(string(seed))) {
 		t.Error("the log shows the seed")

@@ -93,10 +93,10 @@ func TestSessionsAreListedAndKicked(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"kind":"kicked","count":1,"user":"alice","address":"127.0.0.1"`,
-		`"kind":"admin","count":1,"user":"alice","reason":"sessions ended: 1: please log in again","actor":"operator"`,
-		`"conversation":"c1","reason":"conversation created","actor":"operator"`,
+		`"kind":"sessions_ended","count":1,"user":"alice","reason":"sessions ended: 1: please log in again","actor":"operator"`,
+		`"kind":"conversation_created","count":1,"user":"alice","conversation":"c1","reason":"conversation created, members: bob","actor":"operator"`,
 	} {
-		s.wantAudit(t, want)
+		s.wantAct(t, want)
 	}
 }
 
@@ -118,15 +118,26 @@ func (b *browser) closed(t *testing.T) wsutil.ClosedError {
 	}
 }
 
+// wantAct waits for a record in the stream AUDIT_ADMIN that has the text.
+func (s *statuswire) wantAct(t *testing.T, text string) {
+	t.Helper()
+	s.wantRecord(t, "AUDIT_ADMIN", text)
+}
+
 // wantAudit waits for a record in the stream AUDIT that has the text.
 func (s *statuswire) wantAudit(t *testing.T, text string) {
+	t.Helper()
+	s.wantRecord(t, "AUDIT", text)
+}
+
+func (s *statuswire) wantRecord(t *testing.T, stream, text string) {
 	t.Helper()
 	nc := connectAs(t, s, "operator")
 	var records []string
 	for deadline := time.Now().Add(browserTimeout); time.Now().Before(deadline); {
-		m, err := nc.Request("$JS.API.DIRECT.GET.AUDIT", fmt.Appendf(nil, `{"seq":%d}`, len(records)+1), time.Second)
+		m, err := nc.Request("$JS.API.DIRECT.GET."+stream, fmt.Appendf(nil, `{"seq":%d}`, len(records)+1), time.Second)
 		if err != nil || m.Header.Get("Status") != "" {
-			time.Sleep(50 * time.Millisecond) // a record waits for more of its kind
+			time.Sleep(50 * time.Millisecond) // it is on its way, or waits for more of its kind
 			continue
 		}
 		if records = append(records, string(m.Data)); strings.Contains(string(m.Data), text) {

@@ -257,7 +257,7 @@ limits {
 	if list := s.sessions(t, "--user", "alice"); len(list) != 2 || list[0].Lang != "sse" || len(list[0].Subscriptions) != 3 || list[1].Subscriptions[0].Subject != "status.c1.engine" || list[0].SubscriptionChanges != 5 {
 		t.Errorf("listed %+v", list)
 	}
-	if why := s.run(t, "why", "--user", "alice", "--subject", "status.c1.workflow"); !strings.Contains(why, `"alice" has 2`) || !strings.Contains(why, "subscription_changes 5 of 5: subscription_changes is hit") {
+	if why := s.run(t, "why", "--user", "alice", "--subject", "status.c1.workflow"); !strings.Contains(why, `"alice" has 2`) || !strings.Contains(why, "subscription_changes 5 of 5, grant_changes 1 of 120: subscription_changes is hit") {
 		t.Errorf("why says\n%s", why)
 	}
 

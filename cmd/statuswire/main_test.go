@@ -99,6 +99,29 @@ func TestServeRunsUntilItIsTold(t *testing.T) {
 	}
 }
 
+func TestAnArgumentThatIsNotUTF8IsRefused(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"conversation", "create", "c1", "--owner", "caf\xe9"}, `argument 5, "caf\xe9": column 4: byte 0xe9 is not UTF-8: write it as UTF-8`},
+		{[]string{"conversation", "create", "c1", "--owner=é\xff"}, `argument 4, "--owner=é\xff": column 10: byte 0xff is not UTF-8: write it as UTF-8`},
+		{[]string{"session", "kick", "--user", "alice", "--reason", "\xc0\xaf"}, `argument 6, "\xc0\xaf": column 1: byte 0xc0 is not UTF-8: write it as UTF-8`},
+		{[]string{"serve", "--data", "data\xe9"}, `argument 3, "data\xe9": column 5: byte 0xe9 is not UTF-8: write it as UTF-8`},
+		{[]string{"token", "--user", "\ufffd"}, "--user: bad user id \"\ufffd\": U+FFFD stands for what could not be read: write the id as UTF-8"},
+	} {
+		var out, complaint bytes.Buffer
+		code := run(t.Context(), tt.args, streams{strings.NewReader(""), &out, &complaint})
+		if code != exitUsage || complaint.String() != "statuswire: "+tt.want+"\n" || out.Len() > 0 {
+			t.Errorf("%q: exit code %d, %s%s", tt.args, code, complaint.String(), out.String())
+		}
+	}
+	if entries, err := os.ReadDir("."); err != nil || len(entries) > 0 {
+		t.Errorf("something was made: %v, %v", entries, err)
+	}
+}
+
 func TestServeTellsWhoCannotListen(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	t.Chdir(t.TempDir())

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/statuswire/statuswire/internal/text"
 )
 
 // Exit codes: scripts rely on them.
@@ -59,6 +61,9 @@ func run(ctx context.Context, args []string, std streams) int {
 	if err != nil {
 		return fail(std, exitFailed, err)
 	}
+	if err := checkUTF8(args); err != nil {
+		return fail(std, exitUsage, err)
+	}
 	command, err := parser.Parse(args)
 	if exited {
 		return exitOK
@@ -75,6 +80,17 @@ func run(ctx context.Context, args []string, std streams) int {
 		return fail(std, exitUsage, err)
 	}
 	return fail(std, exitFailed, err)
+}
+
+// checkUTF8 finds the argument that is none: what is sent to the server, or written
+// into a file, would have U+FFFD in its place.
+func checkUTF8(args []string) error {
+	for i, arg := range args {
+		if fault := text.Check([]byte(arg)); fault != nil {
+			return fmt.Errorf("argument %d, %q: %w: write it as UTF-8", i+1, arg, fault)
+		}
+	}
+	return nil
 }
 
 // fail prints the error, each line of it as one of its own.

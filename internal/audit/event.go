@@ -1,48 +1,84 @@
 package audit
 
 import (
-	"regexp"
-	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/statuswire/statuswire/internal/noise"
 	"github.com/statuswire/statuswire/status"
 )
 
-// Kind is what happened. It is the last token of the subject, audit.<kind>. Its
-// values are stable.
+// Kind is what happened. It is the last token of the subject, audit.<kind> or
+// audit.admin.<kind>. Its values are stable.
 type Kind string
 
-// The kinds.
+// The kinds of the stream AUDIT.
 const (
 	KindDenied   Kind = "denied"   // a login was denied
 	KindRefused  Kind = "refused"  // a subscription, a publish or a request outside of the grant
 	KindLimited  Kind = "limited"  // a limit was hit
-	KindKicked   Kind = "kicked"   // an operator ended a session
-	KindRevoked  Kind = "revoked"  // access was lost, subscriptions ended
-	KindAdmin    Kind = "admin"    // an operator changed something
 	KindSlow     Kind = "slow"     // a connection was closed because it read too slowly
 	KindClosed   Kind = "closed"   // a connection was closed because it broke a protocol
-	KindStorage  Kind = "storage"  // a stream failed, or is well again
-	KindOverflow Kind = "overflow" // more different events than can be kept; made by the Recorder
+	KindOverflow Kind = "overflow" // events that are told only by their number; made by the Recorder
 	KindOther    Kind = "other"    // a kind that is none of these
 )
 
-// Kinds lists every kind.
+// The kinds of the stream AUDIT_ADMIN: acts of administrators, what follows from them,
+// and what becomes of the disk. Each is a record of its own.
+const (
+	KindConversationCreated Kind = "conversation_created"
+	KindConversationChanged Kind = "conversation_changed" // by an import
+	KindConversationDeleted Kind = "conversation_deleted"
+	KindMemberAdded         Kind = "member_added"
+	KindMemberRemoved       Kind = "member_removed"
+	KindCategoryAdded       Kind = "category_added"
+	KindCategoryRetired     Kind = "category_retired"
+	KindSessionsEnded       Kind = "sessions_ended" // all of a user
+	KindKeyCreated          Kind = "key_created"
+	KindKeyEnded            Kind = "key_ended"
+	KindKicked              Kind = "kicked"  // one of them
+	KindRevoked             Kind = "revoked" // access was lost, subscriptions of a connection ended
+	KindStorage             Kind = "storage" // a stream failed, or is well again
+)
+
+// Kinds lists those of the stream AUDIT.
 func Kinds() []Kind {
+	return []Kind{KindDenied, KindRefused, KindLimited, KindSlow, KindClosed, KindOverflow, KindOther}
+}
+
+// AdminKinds lists those of the stream AUDIT_ADMIN.
+func AdminKinds() []Kind {
 	return []Kind{
-		KindDenied, KindRefused, KindLimited, KindKicked, KindRevoked,
-		KindAdmin, KindSlow, KindClosed, KindStorage, KindOverflow, KindOther,
+		KindConversationCreated, KindConversationChanged, KindConversationDeleted,
+		KindMemberAdded, KindMemberRemoved, KindCategoryAdded, KindCategoryRetired,
+		KindSessionsEnded, KindKeyCreated, KindKeyEnded, KindKicked, KindRevoked, KindStorage,
 	}
 }
 
-func (k Kind) known() bool {
+// known says whether the kind is one, and whether it is an act.
+func (k Kind) known() (is, act bool) {
 	switch k {
-	case KindDenied, KindRefused, KindLimited, KindKicked, KindRevoked,
-		KindAdmin, KindSlow, KindClosed, KindStorage, KindOverflow, KindOther:
-		return true
+	case KindDenied, KindRefused, KindLimited, KindSlow, KindClosed, KindOverflow, KindOther:
+		return true, false
+	case KindConversationCreated, KindConversationChanged, KindConversationDeleted,
+		KindMemberAdded, KindMemberRemoved, KindCategoryAdded, KindCategoryRetired,
+		KindSessionsEnded, KindKeyCreated, KindKeyEnded, KindKicked, KindRevoked, KindStorage:
+		return true, true
 	}
-	return false
+	return false, false
+}
+
+// isAct is true for what has a stream of its own.
+func (k Kind) isAct() bool {
+	_, act := k.known()
+	return act
+}
+
+// subject is where records of the kind go.
+func (k Kind) subject() string {
+	if k.isAct() {
+		return "audit.admin." + string(k)
+	}
+	return "audit." + string(k)
 }
 
 // Event is one thing that happened. What does not apply stays empty. There is no
@@ -51,11 +87,12 @@ func (k Kind) known() bool {
 type Event struct {
 	Time         time.Time // zero: now
 	Kind         Kind
-	User         status.UserID
-	Address      string // the browser's, without the port
+	User         status.UserID // who has logged in, or has shown a good token; never who only says so
+	Address      string        // the browser's, without the port
 	Conversation status.ConversationID
 	Subject      string // of the subscription, the publish or the request
 	Limit        string // name of the limit that was hit
+	Origin       string // of the page that asked, where it was refused for that
 	Reason       string // what the other side was told, or what the operator did
 	Code         int    // close code, err_code or HTTP status
 	Session      uint64 // the gateway's number of the connection
@@ -66,45 +103,26 @@ type Event struct {
 
 // Bounds of what a record keeps of its strings, in bytes.
 const (
-	maxNameBytes = status.MaxUserIDBytes // user, address, conversation, limit, actor
+	maxNameBytes = status.MaxUserIDBytes // user, address, conversation, limit, actor, origin
 	maxTextBytes = 512                   // subject, reason
 )
 
 // clean is the event with everything in bounds and no credential in it.
 func (e Event) clean(now time.Time) Event {
-	if !e.Kind.known() {
+	if is, _ := e.Kind.known(); !is {
 		e.Kind = KindOther
 	}
 	if e.Time.IsZero() {
 		e.Time = now
 	}
 	e.Count = max(e.Count, 1)
-	e.User = status.UserID(cleanString(string(e.User), maxNameBytes))
-	e.Conversation = status.ConversationID(cleanString(string(e.Conversation), maxNameBytes))
-	e.Address = cleanString(e.Address, maxNameBytes)
-	e.Limit = cleanString(e.Limit, maxNameBytes)
-	e.Actor = cleanString(e.Actor, maxNameBytes)
-	e.Subject = cleanString(e.Subject, maxTextBytes)
-	e.Reason = cleanString(e.Reason, maxTextBytes)
+	e.User = status.UserID(noise.Text(string(e.User), maxNameBytes))
+	e.Conversation = status.ConversationID(noise.Text(string(e.Conversation), maxNameBytes))
+	e.Address = noise.Text(e.Address, maxNameBytes)
+	e.Limit = noise.Text(e.Limit, maxNameBytes)
+	e.Actor = noise.Text(e.Actor, maxNameBytes)
+	e.Subject = noise.Text(e.Subject, maxTextBytes)
+	e.Origin = noise.Text(e.Origin, maxNameBytes)
+	e.Reason = noise.Text(e.Reason, maxTextBytes)
 	return e
-}
-
-// credential finds JWTs, whole or cut, and nkey seeds. Its literal prefixes are
-// in mayHoldCredential.
-var credential = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)*|S[ACNOUX][A-Z2-7]{40,}`)
-
-const credentialMark = "[credential]"
-
-func cleanString(s string, maxBytes int) string {
-	if strings.Contains(s, "eyJ") || len(s) > 40 && strings.ContainsRune(s, 'S') {
-		s = credential.ReplaceAllLiteralString(s, credentialMark)
-	}
-	if len(s) > maxBytes {
-		cut := maxBytes
-		for cut > maxBytes-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
-			cut--
-		}
-		s = s[:cut] + "…"
-	}
-	return s
 }

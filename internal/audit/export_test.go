@@ -18,9 +18,21 @@ func testWriter(write func(Record) error) writer {
 		if err := json.Unmarshal(data, &r); err != nil {
 			return err
 		}
-		if subject != subjectPrefix+string(r.Kind) {
+		if subject != r.Kind.subject() {
 			return fmt.Errorf("a record of kind %q on %q", r.Kind, subject)
 		}
 		return write(r)
 	}
+}
+
+// Cost is what the table reckons for the record of the event.
+func Cost(e Event, node string) int {
+	t := newTable("", Budget{}, Options{Node: node})
+	return t.cost(recordOf(e.clean(e.Time)))
+}
+
+// CostOfSum is what one record of what is left out takes at most.
+func CostOfSum() int {
+	t := newTable("records_of_strangers", Budget{}, Options{})
+	return t.cost(Record{Kind: KindOverflow, Limit: t.name, Reason: reasonCounted})
 }

@@ -2,15 +2,19 @@ package audit_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/statuswire/statuswire/internal/audit"
+	"github.com/statuswire/statuswire/status"
 )
 
 // shelf keeps records, or refuses them.
@@ -120,6 +124,7 @@ func TestWhatMakesEventsDifferent(t *testing.T) {
 		{"the kind", func(e *audit.Event) { e.Kind = audit.KindDenied }, 2},
 		{"the user", func(e *audit.Event) { e.User = "bob" }, 2},
 		{"the address", func(e *audit.Event) { e.Address = "192.0.2.8" }, 2},
+		{"the origin", func(e *audit.Event) { e.Origin = "https://evil.example" }, 1},
 		{"the conversation", func(e *audit.Event) { e.Conversation = "c2" }, 2},
 		{"the subject", func(e *audit.Event) { e.Subject = "status.c1.tool" }, 2},
 		{"the reason", func(e *audit.Event) { e.Reason = "something else" }, 2},
@@ -211,38 +216,106 @@ func TestAfterAQuietTimeTheWindowIsShortAgain(t *testing.T) {
 	})
 }
 
-func TestASourceWithTooManyVarietiesIsSummedUp(t *testing.T) {
-	inBubble(t, audit.Options{MaxVarieties: 4}, func(t *testing.T, r *audit.Recorder, s *shelf) {
-		for i := range 100 {
-			e := refusal
-			e.Subject = fmt.Sprintf("status.c%d.engine", i)
-			r.Record(e)
+// One who tries everything has so many records, and then one that counts.
+func TestWhoTriesEverythingIsCounted(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		user      status.UserID
+		address   func(i int) string
+		addresses int
+	}{
+		{"a user from one address", "alice", func(int) string { return "192.0.2.7" }, 0},
+		{"a user from everywhere", "alice", func(i int) string { return fmt.Sprintf("2001:db8:0:%x::1", i) }, audit.MaxAddresses},
+		{"a stranger from one address", "", func(int) string { return "192.0.2.7" }, 0},
+		{"a stranger with all addresses of its network", "", func(i int) string { return fmt.Sprintf("2001:db8::%x", i) }, audit.MaxAddresses},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, audit.Options{Share: audit.Share{Records: 4, Every: time.Minute}}, func(t *testing.T, r *audit.Recorder, s *shelf) {
+				kinds := []audit.Kind{audit.KindRefused, audit.KindDenied}
+				for i := range 100 {
+					e := refusal
+					e.Kind, e.User, e.Address, e.Subject = kinds[i%2], tt.user, tt.address(i), fmt.Sprintf("status.c%d.engine", i)
+					r.Record(e)
+				}
+				others := refusal
+				others.User, others.Address = "", "198.51.100.7"
+				r.Record(others)
+				time.Sleep(time.Second)
+				got := s.take()
+				if len(got) != 6 || countOf(got) != 101 {
+					t.Fatalf("%d records of %d events: %+v", len(got), countOf(got), got)
+				}
+				sums := sumsIn(got)
+				if len(sums) != 1 {
+					t.Fatalf("sums: %+v", sums)
+				}
+				sum := sums[0]
+				if sum.Count != 96 || sum.User != tt.user || sum.Address != tt.address(4) || sum.Addresses != tt.addresses ||
+					sum.Subject != "" || sum.Limit != "" || !maps.Equal(sum.Of, map[audit.Kind]int{"refused": 48, "denied": 48}) {
+					t.Errorf("summed up: %+v", sum)
+				}
+				time.Sleep(2 * time.Minute)
+				r.Record(refusal)
+				time.Sleep(time.Second)
+				if got := s.take(); len(got) != 1 || got[0].Kind != audit.KindRefused {
+					t.Errorf("later: %+v", got)
+				}
+			})
+		})
+	}
+}
+
+func sumsIn(records []audit.Record) (sums []audit.Record) {
+	for _, r := range records {
+		if r.Kind == audit.KindOverflow {
+			sums = append(sums, r)
 		}
-		bob := refusal
-		bob.User = "bob"
-		r.Record(bob)
+	}
+	return sums
+}
+
+// The 6,000 addresses of somebody who has a /64 are one.
+func TestEventsOfOneNetworkAreOneRecord(t *testing.T) {
+	inBubble(t, audit.Options{}, func(t *testing.T, r *audit.Recorder, s *shelf) {
+		for i := range 6000 {
+			r.Record(audit.Event{
+				Kind: audit.KindDenied, Address: fmt.Sprintf("2001:db8::%x", i+1), Session: uint64(i),
+				Origin: fmt.Sprintf("https://%d.evil.example", i), Reason: "this origin is not allowed", Code: 403,
+			})
+		}
+		r.Record(audit.Event{Kind: audit.KindDenied, Address: "2001:db8:0:1::1", Reason: "this origin is not allowed", Code: 403})
+		r.Record(audit.Event{Kind: audit.KindDenied, Address: "::ffff:192.0.2.7", Reason: "this origin is not allowed", Code: 403})
+		r.Record(audit.Event{Kind: audit.KindDenied, Address: "192.0.2.7", Reason: "this origin is not allowed", Code: 403})
 		time.Sleep(time.Second)
 		got := s.take()
-		if len(got) != 6 || countOf(got) != 101 {
+		if len(got) != 3 || countOf(got) != 6003 {
 			t.Fatalf("%d records of %d events: %+v", len(got), countOf(got), got)
 		}
-		for _, rec := range got {
-			if !rec.Various {
-				continue
-			}
-			if rec.Count != 96 || rec.User != "alice" || rec.Address != "192.0.2.7" || rec.Subject != "" {
-				t.Errorf("summed up: %+v", rec)
-			}
-			return
+		first := got[slices.IndexFunc(got, func(r audit.Record) bool { return r.Count == 6000 })]
+		if first.Address != "2001:db8::1" || first.Addresses != audit.MaxAddresses || first.Origin != "https://0.evil.example" || first.Session != 0 {
+			t.Errorf("got %+v", first)
 		}
-		t.Error("nothing is summed up")
+	})
+}
+
+func TestARecordCountsAddressesThatAreFew(t *testing.T) {
+	inBubble(t, audit.Options{}, func(t *testing.T, r *audit.Recorder, s *shelf) {
+		for range 2 {
+			for _, address := range []string{"2001:db8::1", "2001:db8::2", "2001:db8::1", "2001:db8::3"} {
+				r.Record(audit.Event{Kind: audit.KindDenied, Address: address})
+			}
+			time.Sleep(2 * time.Second)
+			if got := s.take(); len(got) != 1 || got[0].Addresses != 3 || got[0].Count != 4 {
+				t.Errorf("got %+v", got)
+			}
+		}
 	})
 }
 
 func TestWhatFindsNoRoomIsCountedInARecord(t *testing.T) {
 	inBubble(t, audit.Options{MaxOpen: 10}, func(t *testing.T, r *audit.Recorder, s *shelf) {
 		for i := range 1000 {
-			r.Record(audit.Event{Kind: audit.KindDenied, Address: fmt.Sprintf("2001:db8::%x", i), Reason: "token expired"})
+			r.Record(audit.Event{Kind: audit.KindDenied, Address: elsewhere(i), Reason: "token expired"})
 		}
 		if st := r.Stats(); st.Recorded != 1000 || st.Overflowed != 990 || st.Open != 10 {
 			t.Errorf("stats %+v", st)
@@ -252,20 +325,71 @@ func TestWhatFindsNoRoomIsCountedInARecord(t *testing.T) {
 		if len(got) != 11 || countOf(got) != 1000 {
 			t.Fatalf("%d records of %d events", len(got), countOf(got))
 		}
-		overflow := audit.Record{}
-		for _, rec := range got {
-			if rec.Kind == audit.KindOverflow {
-				overflow = rec
-			}
-		}
-		if overflow.Count != 990 || overflow.User != "" || overflow.Address != "" || overflow.Reason == "" {
-			t.Errorf("overflow: %+v", overflow)
+		if sums := sumsIn(got); len(sums) != 1 || sums[0].Count != 990 || sums[0].Of["denied"] != 990 || sums[0].Limit != "records_of_strangers" ||
+			sums[0].User != "" || sums[0].Address != "" || sums[0].Reason == "" {
+			t.Errorf("overflow: %+v", sums)
 		}
 		time.Sleep(time.Minute)
 		r.Record(refusal)
 		time.Sleep(time.Second)
 		if got := s.take(); len(got) != 1 || got[0].Kind != audit.KindRefused {
 			t.Errorf("when there is room again: %+v", got)
+		}
+	})
+}
+
+// What is written of strangers is bounded in bytes, and so is what is written of users;
+// neither touches the other, and all is counted.
+func TestStrangersAndUsersHaveABudgetEach(t *testing.T) {
+	budget := audit.Budget{Burst: 64 << 10, PerSecond: 40}
+	inBubble(t, audit.Options{Strangers: budget, Users: budget}, func(t *testing.T, r *audit.Recorder, s *shelf) {
+		const hours = 3
+		strangers, users, written := 0, 0, map[bool]int{}
+		for range hours * 3600 {
+			for range 10 { // a network each
+				strangers++
+				r.Record(audit.Event{Kind: audit.KindDenied, Address: elsewhere(strangers), Reason: "token expired"})
+			}
+			time.Sleep(time.Second)
+			if users < 20 {
+				users++
+				e := refusal
+				e.User = status.UserID(fmt.Sprint("user", users))
+				r.Record(e)
+			}
+		}
+		time.Sleep(time.Minute)
+		records := s.take()
+		for _, rec := range records {
+			text, err := json.Marshal(rec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			written[rec.User != ""] += len(text)
+		}
+		sums := sumsIn(records)
+		if n := countOf(records); n != strangers+users {
+			t.Errorf("the records count %d events of %d", n, strangers+users)
+		}
+		if most := budget.Burst + hours*3600*40 + len(sums)*250; written[false] > most {
+			t.Errorf("%d bytes of strangers, not at most %d", written[false], most)
+		}
+		if len(sums) > hours*60+10 {
+			t.Errorf("%d sums in %d hours", len(sums), hours)
+		}
+		for _, sum := range sums {
+			if sum.Limit != "records_of_strangers" || sum.Of["denied"] != sum.Count {
+				t.Errorf("a sum: %+v", sum)
+			}
+		}
+		told := 0
+		for _, rec := range records {
+			if rec.Kind == audit.KindRefused {
+				told++
+			}
+		}
+		if told != users {
+			t.Errorf("%d users are told of, of %d", told, users)
 		}
 	})
 }
@@ -293,7 +417,7 @@ func TestStopWritesWhatWaits(t *testing.T) {
 	inBubble(t, audit.Options{}, func(t *testing.T, r *audit.Recorder, s *shelf) {
 		begin := time.Now()
 		r.Record(refusal)
-		r.Record(audit.Event{Kind: audit.KindKicked, User: "bob", Actor: "operator"})
+		r.Record(audit.Event{Kind: audit.KindClosed, User: "bob"})
 		if err := r.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -319,10 +443,10 @@ func TestStopGivesUpInTimeAndSaysHowManyAreLost(t *testing.T) {
 		r.Record(refusal)
 		time.Sleep(10 * time.Second) // it is being written
 		r.Record(refusal)
-		r.Record(audit.Event{Kind: audit.KindKicked, User: "bob"})
+		r.Record(audit.Event{Kind: audit.KindClosed, User: "bob"})
 		begin := time.Now()
 		err := r.Stop(t.Context())
-		if err == nil || err.Error() != "audit: 3 events could not be written" {
+		if err == nil || err.Error() != "audit: 3 events and 0 acts of administrators could not be written" {
 			t.Errorf("error %v", err)
 		}
 		if took := time.Since(begin); took != 3*time.Second {
@@ -379,7 +503,8 @@ func TestLifecycle(t *testing.T) {
 func TestOptionsThatCannotBeUsed(t *testing.T) {
 	for _, o := range []audit.Options{
 		{Window: time.Millisecond}, {Window: -1}, {Window: time.Second, MaxWindow: time.Millisecond},
-		{MaxOpen: -1}, {MaxVarieties: -1}, {WriteTimeout: -1}, {RetryWait: -1}, {FlushTimeout: -1},
+		{MaxOpen: -1}, {MaxActBytes: -1}, {Share: audit.Share{Records: -1}}, {Share: audit.Share{Every: -1}},
+		{Strangers: audit.Budget{Burst: -1}}, {Users: audit.Budget{PerSecond: -0.5}}, {WriteTimeout: -1}, {RetryWait: -1}, {FlushTimeout: -1},
 	} {
 		if err := o.Validate(); err == nil {
 			t.Errorf("%+v is taken", o)
@@ -391,6 +516,9 @@ func TestOptionsThatCannotBeUsed(t *testing.T) {
 		}
 	}
 }
+
+// elsewhere is an address of a network of its own.
+func elsewhere(i int) string { return fmt.Sprintf("2001:db8:%x:%x::1", i>>16, i&0xffff) }
 
 func countOf(records []audit.Record) (n int) {
 	for _, r := range records {

@@ -17,10 +17,12 @@ type Stats struct {
 	Recorded   uint64 // events that came
 	Written    uint64 // events in acknowledged records
 	Lost       uint64 // events that Stop could not write in time, or that came after it
-	Overflowed uint64 // of the recorded, those that are told only by their number
+	Overflowed uint64 // of the recorded, those of which kind and number are told, or the number alone
 	Records    uint64 // acknowledged records
 	Retries    uint64 // times that a record had to be sent again
 	Open       int    // records that wait now, for more of their kind or to be written
+
+	Acts ActStats // of administrators, which are counted nowhere above
 }
 
 // Recorder takes events and writes records. Safe for concurrent use; a nil
@@ -28,20 +30,21 @@ type Stats struct {
 type Recorder struct {
 	opts  Options
 	write writer
+	acts  *acts
 
-	mu       sync.Mutex // guards what follows
-	fold     *fold
-	next     time.Time // when the goroutine looks again; zero: when it is woken
-	outgoing int       // records taken from the table and not written yet
-	stats    Stats
-	started  bool
-	stopped  bool
+	mu               sync.Mutex // guards what follows
+	strangers, users *table
+	next             time.Time // when the goroutine looks again; zero: when it is woken
+	outgoing         int       // records taken from the table and not written yet
+	stats            Stats
+	started          bool
+	stopped          bool
 
 	wake   chan struct{} // a record is due before next
 	flush  chan struct{} // closed by Stop
 	ctx    context.Context
 	cancel context.CancelFunc // gives up what is being written
-	ended  chan struct{}      // closed when the goroutine has ended
+	ended  chan struct{}      // closed when both goroutines have ended
 }
 
 // New makes a Recorder that writes on nc, a connection of the engine's PartAudit.
@@ -61,7 +64,8 @@ func newRecorder(write writer, opts Options) *Recorder {
 	opts = opts.withDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Recorder{
-		opts: opts, write: write, fold: newFold(opts),
+		opts: opts, write: write, acts: newActs(write, opts),
+		strangers: newTable("records_of_strangers", opts.Strangers, opts), users: newTable("records_of_users", opts.Users, opts),
 		wake: make(chan struct{}, 1), flush: make(chan struct{}),
 		ctx: ctx, cancel: cancel, ended: make(chan struct{}),
 	}
@@ -75,6 +79,10 @@ func (r *Recorder) Record(e Event) {
 	}
 	now := time.Now()
 	e = e.clean(now)
+	if e.Kind.isAct() {
+		r.acts.record(e)
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stats.Recorded += uint64(e.Count)
@@ -83,7 +91,11 @@ func (r *Recorder) Record(e Event) {
 		r.opts.Logger.Warn("a security event came after the audit had stopped", "kind", string(e.Kind), "reason", e.Reason)
 		return
 	}
-	due, kept := r.fold.add(now, e)
+	of := r.strangers
+	if e.User != "" {
+		of = r.users
+	}
+	due, kept := of.add(now, e)
 	if !kept {
 		r.stats.Overflowed += uint64(e.Count)
 	}
@@ -101,7 +113,8 @@ func (r *Recorder) Stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.stats
-	s.Open = len(r.fold.open) + r.outgoing
+	s.Open = len(r.strangers.open) + len(r.users.open) + r.outgoing
+	s.Acts = r.acts.stat()
 	return s
 }
 
@@ -113,7 +126,13 @@ func (r *Recorder) Start(context.Context) error {
 		return ErrStarted
 	}
 	r.started = true
-	go r.run() // ends with Stop, which waits for it
+	var running sync.WaitGroup // ends with Stop, which waits for it
+	running.Go(r.run)
+	running.Go(func() { r.acts.run(r.ctx) })
+	go func() {
+		running.Wait()
+		close(r.ended)
+	}()
 	return nil
 }
 
@@ -127,8 +146,10 @@ func (r *Recorder) Stop(ctx context.Context) error {
 	r.mu.Unlock()
 	if first {
 		close(r.flush)
+		r.acts.stop()
 		if !started {
 			r.giveUp(r.takeAll())
+			r.acts.giveUp()
 			close(r.ended)
 		}
 	}
@@ -141,15 +162,14 @@ func (r *Recorder) Stop(ctx context.Context) error {
 		<-r.ended // at once: whatever it waits for has ended
 	}
 	r.cancel()
-	if lost := r.Stats().Lost; first && lost > 0 {
-		return fmt.Errorf("audit: %d events could not be written", lost)
+	if s := r.Stats(); first && s.Lost+s.Acts.Lost > 0 {
+		return fmt.Errorf("audit: %d events and %d acts of administrators could not be written", s.Lost, s.Acts.Lost)
 	}
 	return nil
 }
 
 // run writes what is due until Stop, then all the rest.
 func (r *Recorder) run() {
-	defer close(r.ended)
 	for {
 		timer := time.NewTimer(r.untilNext())
 		select {
@@ -183,7 +203,10 @@ func (r *Recorder) takeAll() []Record { return r.take(true) }
 func (r *Recorder) take(all bool) []Record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	records, next := r.fold.take(time.Now(), all)
+	now := time.Now()
+	records, next := r.strangers.take(now, all, nil, time.Time{})
+	records, next = r.users.take(now, all, records, next)
+	byTime(records)
 	r.next = next
 	r.outgoing = len(records)
 	return records

@@ -80,9 +80,14 @@ func (s site) recorder(t testing.TB, opts audit.Options) *audit.Recorder {
 // stored reads the stream from the beginning.
 func (s site) stored(t testing.TB, n int) (subjects, texts []string) {
 	t.Helper()
+	return s.storedIn(t, engine.StreamAudit, n)
+}
+
+func (s site) storedIn(t testing.TB, stream string, n int) (subjects, texts []string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	c, err := s.operator.OrderedConsumer(ctx, engine.StreamAudit, jetstream.OrderedConsumerConfig{})
+	c, err := s.operator.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,19 +103,21 @@ func (s site) stored(t testing.TB, n int) (subjects, texts []string) {
 		}
 		subjects, texts = append(subjects, m.Subject()), append(texts, string(m.Data()))
 	}
-	s.wantRecords(t, n)
+	s.wantRecordsIn(t, stream, n)
 	return subjects, texts
 }
 
-func (s site) wantRecords(t testing.TB, n int) {
+func (s site) wantRecordsIn(t testing.TB, name string, n int) jetstream.StreamState {
 	t.Helper()
-	stream, err := s.operator.Stream(t.Context(), engine.StreamAudit)
+	stream, err := s.operator.Stream(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := stream.CachedInfo().State.Msgs; got != uint64(n) {
-		t.Errorf("the stream has %d records, not %d", got, n)
+	state := stream.CachedInfo().State
+	if state.Msgs != uint64(n) {
+		t.Errorf("the stream %s has %d records, not %d", name, state.Msgs, n)
 	}
+	return state
 }
 
 func TestAnOperatorReadsTheRecordsInTheStream(t *testing.T) {
@@ -129,28 +136,34 @@ func TestAnOperatorReadsTheRecordsInTheStream(t *testing.T) {
 	}
 }
 
-func TestEveryKindHasItsSubject(t *testing.T) {
+func TestEveryKindHasItsSubjectAndItsStream(t *testing.T) {
 	s := newSite(t)
 	r := s.recorder(t, audit.Options{})
-	kinds := append(audit.Kinds(), "no such kind", "a.b.*")
-	for _, k := range kinds {
+	kinds := append(audit.Kinds(), "no such kind", "a.b.*", "admin", "admin.x")
+	acts := audit.AdminKinds()
+	for _, k := range append(kinds, acts...) {
 		r.Record(audit.Event{Kind: k, Reason: string(k)})
 	}
 	if err := r.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	subjects, texts := s.stored(t, len(kinds))
-	for i, text := range texts {
-		var rec audit.Record
-		if err := json.Unmarshal([]byte(text), &rec); err != nil {
-			t.Fatal(err)
-		}
-		want := "audit." + rec.Reason
-		if i >= len(audit.Kinds()) {
-			want = "audit.other"
-		}
-		if subjects[i] != want {
-			t.Errorf("%q is on %s", rec.Reason, subjects[i])
+	for _, stream := range []struct {
+		name, prefix string
+		kinds        []audit.Kind
+	}{{engine.StreamAudit, "audit.", kinds}, {engine.StreamAuditAdmin, "audit.admin.", acts}} {
+		subjects, texts := s.storedIn(t, stream.name, len(stream.kinds))
+		for i, text := range texts {
+			var rec audit.Record
+			if err := json.Unmarshal([]byte(text), &rec); err != nil {
+				t.Fatal(err)
+			}
+			want := stream.kinds[i]
+			if stream.name == engine.StreamAudit && i >= len(audit.Kinds()) {
+				want = audit.KindOther
+			}
+			if subjects[i] != stream.prefix+string(want) || rec.Kind != want || rec.Reason != string(stream.kinds[i]) {
+				t.Errorf("%q is on %s: %s", stream.kinds[i], subjects[i], text)
+			}
 		}
 	}
 }
@@ -160,12 +173,12 @@ func TestStopFlushesToTheStream(t *testing.T) {
 	r := s.recorder(t, audit.Options{})
 	const events = 3000
 	for i := range events {
-		r.Record(audit.Event{Kind: audit.KindDenied, Address: fmt.Sprintf("2001:db8::%x", i), Reason: "token expired"})
+		r.Record(audit.Event{Kind: audit.KindDenied, Address: elsewhere(i), Reason: "token expired"})
 	}
 	if err := r.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.wantRecords(t, events)
+	s.wantRecordsIn(t, engine.StreamAudit, events)
 	if st := r.Stats(); st.Written != events || st.Records != events || st.Lost != 0 || st.Retries != 0 {
 		t.Errorf("stats %+v", st)
 	}
@@ -188,7 +201,7 @@ func TestRecordsSurviveTheConnection(t *testing.T) {
 	}
 	const events = 500
 	for i := range events {
-		r.Record(audit.Event{Kind: audit.KindDenied, Address: fmt.Sprintf("2001:db8::%x", i), Reason: "token expired"})
+		r.Record(audit.Event{Kind: audit.KindDenied, Address: elsewhere(i), Reason: "token expired"})
 		if i%100 == 50 {
 			if err := nc.ForceReconnect(); err != nil {
 				t.Fatal(err)
@@ -264,7 +277,7 @@ func BenchmarkRecord(b *testing.B) {
 
 var addresses = func() (a [1000]string) {
 	for i := range a {
-		a[i] = fmt.Sprintf("2001:db8::%x", i)
+		a[i] = elsewhere(i)
 	}
 	return a
 }()

@@ -13,9 +13,6 @@ import (
 // writer puts one record where it is kept. The same id twice is one record.
 type writer func(ctx context.Context, subject, id string, data []byte) error
 
-// subjectPrefix is followed by the kind.
-const subjectPrefix = "audit."
-
 func streamWriter(js jetstream.JetStream) writer {
 	return func(ctx context.Context, subject, id string, data []byte) error {
 		_, err := js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: data},
@@ -24,35 +21,41 @@ func streamWriter(js jetstream.JetStream) writer {
 	}
 }
 
-// writeOne sends the record until it is acknowledged. It fails only when Stop
-// gives up. An acknowledgement may get lost: the id keeps the record from being
-// stored twice, for the two minutes that the stream remembers ids.
+// deliver sends the record until it is acknowledged. It fails only when ctx ends. An
+// acknowledgement may get lost: the id keeps the record from being stored twice, for
+// as long as the stream remembers ids. retry hears of each attempt that failed.
+func deliver(ctx context.Context, write writer, o Options, subject string, data []byte, retry func(attempt int, err error)) error {
+	id, delay := nuid.Next(), o.RetryWait
+	for attempt := 1; ; attempt++ {
+		try, cancel := context.WithTimeout(ctx, o.WriteTimeout)
+		err := write(try, subject, id, data)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		retry(attempt, err)
+		if !pause.For(ctx.Done(), delay) {
+			return err
+		}
+		delay = min(2*delay, 16*o.RetryWait)
+	}
+}
+
+// writeOne sends a record of the table.
 func (r *Recorder) writeOne(record Record) error {
 	data, err := record.encode()
 	if err != nil {
 		return err
 	}
-	subject, id := subjectPrefix+string(record.Kind), nuid.Next()
-	delay := r.opts.RetryWait
-	for attempt := 1; ; attempt++ {
-		ctx, cancel := context.WithTimeout(r.ctx, r.opts.WriteTimeout)
-		err := r.write(ctx, subject, id, data)
-		cancel()
-		if err == nil {
-			return nil
-		}
-		if r.ctx.Err() != nil {
-			return err
-		}
+	return deliver(r.ctx, r.write, r.opts, record.Kind.subject(), data, func(attempt int, err error) {
 		if attempt == 1 {
 			r.opts.Logger.Warn("the stream AUDIT does not acknowledge: trying again", "error", err)
 		}
 		r.mu.Lock()
 		r.stats.Retries++
 		r.mu.Unlock()
-		if !pause.For(r.ctx.Done(), delay) {
-			return err
-		}
-		delay = min(2*delay, 16*r.opts.RetryWait)
-	}
+	})
 }

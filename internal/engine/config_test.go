@@ -41,7 +41,7 @@ func TestFaultsInNATSConfAreNamedByFileAndLine(t *testing.T) {
 		{"a subject that is none", `"edge.*.*.*"] }`, `"edge..x"] }`, `"edge..x"`, "not a valid subject"},
 		{"a wrong type", "proxy_protocol: true", "proxy_protocol: 7", "proxy_protocol: 7", "bool"},
 		{"a bracket that is never closed", "\n  AUTH {", "\n  AUTH [", "", ""},
-		{"a string that is never closed", `["audit.>"] }`, `["audit.>] }`, "", ""},
+		{"a string that is never closed", `["edge.*.*.*"] }`, `["edge.*.*.*] }`, "", ""},
 		{"a number out of range", "max_pending: 8MB", "max_pending: 99999999999999999999", "", "out of the range"},
 
 		{"no JetStream", "sync_interval: 1s", "enabled: false", "jetstream {", "jetstream is not enabled"},

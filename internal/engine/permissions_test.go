@@ -49,7 +49,7 @@ var uses = map[string]struct{ publish, subscribe []use }{
 		subscribe: []use{
 			{"status.>", "ingest.c1.engine"},
 			{"presence.>", "presence.c1"},
-			{"audit.>", "audit.connect.denied"},
+			{"audit.>", "audit.denied"},
 			{"$JS.EVENT.>", "$JS.EVENT.ADVISORY.STREAM.CREATED.X"},
 			{"_INBOX.>", "_INBOX.abc.1"},
 			{"_INBOX_operator.>", "_INBOX_operator.abc.1"},
@@ -165,7 +165,7 @@ var uses = map[string]struct{ publish, subscribe []use }{
 		subscribe: []use{{"presence.node.*", "presence.node.snapshot"}},
 	},
 	"AUDIT_KEY": {
-		publish:   []use{{"audit.>", "audit.connect.denied"}},
+		publish:   []use{{"audit.*", "audit.denied"}, {"audit.admin.*", "audit.admin.kicked"}},
 		subscribe: []use{{"_INBOX_audit.>", "_INBOX_audit.abc.1"}},
 	},
 	"MARKS_KEY": {
@@ -399,7 +399,7 @@ func TestNATSConfDeniesEachUserWhatIsOthers(t *testing.T) {
 	for variable, denied := range map[string]struct{ publish, subscribe []string }{
 		"SERVICE_KEY": {
 			publish: []string{
-				"ingest.c1.engine", "edge.c1.join", "edge.c1.join.alice", "presence.c1", "audit.connect.denied",
+				"ingest.c1.engine", "edge.c1.join", "edge.c1.join.alice", "presence.c1", "audit.denied",
 				"admin.conversation.delete", "_INBOX.abc.1", "$KV.directory.c1", "$SRV.PING",
 				"$JS.API.STREAM.PURGE.STATUS", "$JS.API.STREAM.DELETE.STATUS", "$JS.API.STREAM.CREATE.X",
 				"$JS.API.CONSUMER.CREATE.STATUS", "$SYS.REQ.SERVER.N1.RELOAD",
@@ -411,7 +411,7 @@ func TestNATSConfDeniesEachUserWhatIsOthers(t *testing.T) {
 		},
 		"OPERATOR_KEY": {
 			publish: []string{
-				"ingest.c1.engine", "edge.c1.join.alice", "presence.c1", "audit.connect.denied", "$KV.directory.c1",
+				"ingest.c1.engine", "edge.c1.join.alice", "presence.c1", "audit.denied", "$KV.directory.c1",
 				"$JS.API.STREAM.PURGE.STATUS", "$JS.API.STREAM.DELETE.STATUS", "$JS.API.STREAM.DELETE.AUDIT",
 				"$JS.API.STREAM.UPDATE.STATUS", "$JS.API.STREAM.MSG.DELETE.STATUS", "$SYS.REQ.SERVER.N1.RELOAD",
 			},
@@ -426,7 +426,7 @@ func TestNATSConfDeniesEachUserWhatIsOthers(t *testing.T) {
 			subscribe: []string{">", "submit.*.*", "_INBOX.>", "audit.>", "$JS.EVENT.>"},
 		},
 		"BROADCASTER_KEY": {
-			publish:   []string{"status.c1.engine", "submit.c1.engine", "edge.c1.join.alice", "audit.connect.denied", "$JS.API.INFO", "_INBOX_gateway.abc.1"},
+			publish:   []string{"status.c1.engine", "submit.c1.engine", "edge.c1.join.alice", "audit.denied", "$JS.API.INFO", "_INBOX_gateway.abc.1"},
 			subscribe: []string{">", "status.*.*", "ingest.*.*", "_INBOX.>", "edge.*.*"},
 		},
 		"EDGE_KEY": {

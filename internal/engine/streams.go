@@ -14,11 +14,12 @@ import (
 
 // Names of what the engine makes in account STATUS.
 const (
-	StreamStatus    = "STATUS"    // every status, stored and republished on status.<c>.<cat>
-	StreamAudit     = "AUDIT"     // security events, never deleted by hand
-	StreamMarks     = "MARKS"     // how far resumable connections have everything, for a few minutes
-	BucketDirectory = "directory" // the conversations
-	BucketKeys      = "keys"      // the named keys
+	StreamStatus     = "STATUS"      // every status, stored and republished on status.<c>.<cat>
+	StreamAudit      = "AUDIT"       // security events, never deleted by hand
+	StreamAuditAdmin = "AUDIT_ADMIN" // what administrators do, which nobody else can wash out
+	StreamMarks      = "MARKS"       // how far resumable connections have everything, for a few minutes
+	BucketDirectory  = "directory"   // the conversations
+	BucketKeys       = "keys"        // the named keys
 )
 
 const (
@@ -27,8 +28,16 @@ const (
 
 	duplicateWindow = 2 * time.Minute
 
-	auditMaxAge       = 90 * 24 * time.Hour
-	auditMaxBytes     = 1 << 30
+	// What the recorder writes into AUDIT in AuditMaxAge is less than AuditMaxBytes,
+	// whatever strangers do: internal/audit reckons with both.
+	AuditMaxAge   = 90 * 24 * time.Hour
+	AuditMaxBytes = 1 << 30
+
+	auditAdminMaxAge   = 365 * 24 * time.Hour
+	auditAdminMaxBytes = 1 << 30
+	// An act is sent again until it is acknowledged, for as long as that takes.
+	auditAdminDuplicates = time.Hour
+
 	directoryMaxBytes = 256 << 20
 	keysMaxBytes      = 32 << 20
 
@@ -71,12 +80,29 @@ func auditStream(replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        StreamAudit,
 		Description: "denials and other security events",
-		Subjects:    []string{"audit.>"},
+		Subjects:    []string{"audit.*"},
 		Storage:     jetstream.FileStorage,
 		Replicas:    replicas,
 		Discard:     jetstream.DiscardOld,
-		MaxAge:      auditMaxAge,
-		MaxBytes:    auditMaxBytes,
+		MaxAge:      AuditMaxAge,
+		MaxBytes:    AuditMaxBytes,
+		DenyDelete:  true,
+		DenyPurge:   true,
+		AllowDirect: true,
+	}
+}
+
+func auditAdminStream(replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        StreamAuditAdmin,
+		Description: "what administrators have done, kicks and revocations",
+		Subjects:    []string{"audit.admin.*"},
+		Storage:     jetstream.FileStorage,
+		Replicas:    replicas,
+		Discard:     jetstream.DiscardOld,
+		MaxAge:      auditAdminMaxAge,
+		MaxBytes:    auditAdminMaxBytes,
+		Duplicates:  auditAdminDuplicates,
 		DenyDelete:  true,
 		DenyPurge:   true,
 		AllowDirect: true,
@@ -137,7 +163,7 @@ func (e *Engine) makeStreams(ctx context.Context) error {
 		return fmt.Errorf("the stream %s: %w", StreamStatus, err)
 	}
 	for _, s := range []jetstream.StreamConfig{
-		statusStream(e.opts.Retention, e.opts.Replicas), auditStream(e.opts.Replicas), marksStream(e.opts.Replicas),
+		statusStream(e.opts.Retention, e.opts.Replicas), auditStream(e.opts.Replicas), auditAdminStream(e.opts.Replicas), marksStream(e.opts.Replicas),
 	} {
 		if err := e.makeStream(ctx, js, AccountStatus, s); err != nil {
 			return err

@@ -105,12 +105,14 @@ func TestTheStreamsAreAsDesigned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	audit, err := js.Stream(t.Context(), engine.StreamAudit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c := audit.CachedInfo().Config; !c.DenyDelete || !c.DenyPurge || c.MaxAge != 90*24*time.Hour {
-		t.Errorf("AUDIT: %+v", c)
+	for name, days := range map[string]time.Duration{engine.StreamAudit: 90, engine.StreamAuditAdmin: 365} {
+		audit, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := audit.CachedInfo().Config; !c.DenyDelete || !c.DenyPurge || c.MaxAge != days*24*time.Hour || c.MaxBytes != 1<<30 || c.Discard != jetstream.DiscardOld {
+			t.Errorf("%s: %+v", name, c)
+		}
 	}
 	marks, err := js.Stream(t.Context(), engine.StreamMarks)
 	if err != nil {
@@ -128,8 +130,10 @@ func TestTheStreamsAreAsDesigned(t *testing.T) {
 
 func TestAuditEventsAreStored(t *testing.T) {
 	e := start(t, options(t))
-	if ack := publish(t, connect(t, e, engine.PartAudit), "audit.connect.denied", "{}"); ack.Stream != engine.StreamAudit {
-		t.Errorf("ack %+v", ack)
+	for subject, want := range map[string]string{"audit.denied": engine.StreamAudit, "audit.admin.kicked": engine.StreamAuditAdmin} {
+		if ack := publish(t, connect(t, e, engine.PartAudit), subject, "{}"); ack.Stream != want {
+			t.Errorf("%s: ack %+v", subject, ack)
+		}
 	}
 }
 

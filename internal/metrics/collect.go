@@ -86,6 +86,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 
 func (f *figures) gateway(to emit, s GatewayStats) {
 	to.figure(f.credentials, float64(s.Credentials))
+	to.figure(f.idleGrants, float64(s.IdleGrants))
+	to.figure(f.idleBytes, float64(s.IdleBytes))
 	to.figure(f.linksOpened, float64(s.Links))
 	to.figure(f.linksOpen, float64(s.LinksKept))
 	to.figure(f.slowCloses, float64(s.SlowCloses))
@@ -142,6 +144,11 @@ func (f *figures) audit(to emit, s AuditStats) {
 	to.figure(f.auditRecords, float64(s.Records))
 	to.figure(f.auditRetries, float64(s.Retries))
 	to.figure(f.auditOpen, float64(s.Open))
+	to.figure(f.actEvents, float64(s.Acts.Recorded))
+	to.figure(f.actRecords, float64(s.Acts.Written))
+	to.figure(f.actsLost, float64(s.Acts.Lost))
+	to.figure(f.actRetries, float64(s.Acts.Retries))
+	to.figure(f.actsWaiting, float64(s.Acts.Waiting))
 }
 
 func (f *figures) marks(to emit, s MarkStats) {

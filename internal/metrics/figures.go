@@ -2,7 +2,7 @@ package metrics
 
 // figures are all that is pulled. newFigures names them.
 type figures struct {
-	credentials, linksOpened, linksOpen, slowCloses, shed, queuedBytes, resumed figure
+	credentials, idleGrants, idleBytes, linksOpened, linksOpen, slowCloses, shed, queuedBytes, resumed figure
 
 	topics, catchingUp, doubles, mended, replayed, unmended figure
 
@@ -13,6 +13,7 @@ type figures struct {
 	requests, requestDuration figure
 
 	auditEvents, auditLost, auditOverflowed, auditRecords, auditRetries, auditOpen figure
+	actEvents, actRecords, actsLost, actRetries, actsWaiting                       figure
 
 	marksKept, markBytes, marksForgotten, marksRefused, marksWritten, markBytesWritten, markFailures figure
 
@@ -26,12 +27,13 @@ type figures struct {
 
 func (f *figures) all() []figure {
 	return []figure{
-		f.credentials, f.linksOpened, f.linksOpen, f.slowCloses, f.shed, f.queuedBytes, f.resumed,
+		f.credentials, f.idleGrants, f.idleBytes, f.linksOpened, f.linksOpen, f.slowCloses, f.shed, f.queuedBytes, f.resumed,
 		f.topics, f.catchingUp, f.doubles, f.mended, f.replayed, f.unmended,
 		f.verdicts, f.foreign, f.calloutQueued,
 		f.submissions, f.publishes, f.unanswered,
 		f.requests, f.requestDuration,
 		f.auditEvents, f.auditLost, f.auditOverflowed, f.auditRecords, f.auditRetries, f.auditOpen,
+		f.actEvents, f.actRecords, f.actsLost, f.actRetries, f.actsWaiting,
 		f.marksKept, f.markBytes, f.marksForgotten, f.marksRefused, f.marksWritten, f.markBytesWritten, f.markFailures,
 		f.logOmitted,
 		f.natsUp, f.natsConnections, f.natsConnected, f.natsSubscriptions, f.natsMessages, f.natsBytes,
@@ -44,6 +46,8 @@ func (f *figures) all() []figure {
 func newFigures() figures {
 	return figures{
 		credentials: gauge("statuswire_credentials", "Tokens whose grant is held now."),
+		idleGrants:  gauge("statuswire_idle_grants", "Grants kept without a connection now, for who comes back."),
+		idleBytes:   gauge("statuswire_idle_grant_bytes", "Memory of these grants."),
 		linksOpened: counter("statuswire_links_opened_total", "Links opened to the NATS server for a login decision."),
 		linksOpen:   gauge("statuswire_links", "Links to the NATS server that are open now."),
 		shed:        counter("statuswire_shed_total", "Statuses of low priority left out because a browser read too slowly."),
@@ -69,12 +73,18 @@ func newFigures() figures {
 		requests:        counter("statuswire_requests_total", "Requests of browsers and operators, by endpoint and result: answered or refused.", "endpoint", "result"),
 		requestDuration: figure{desc: gauge("statuswire_request_duration_seconds", "How long requests took from arrival to answer, by endpoint.", "endpoint").desc},
 
-		auditEvents:     counter("statuswire_audit_events_total", "Security events that were recorded."),
+		auditEvents:     counter("statuswire_audit_events_total", "Security events that came, acts of administrators not counted."),
 		auditLost:       counter("statuswire_audit_events_lost_total", "Security events that could not be written before the end."),
-		auditOverflowed: counter("statuswire_audit_events_overflowed_total", "Security events that are told only by their number."),
+		auditOverflowed: counter("statuswire_audit_events_overflowed_total", "Security events of which the audit tells only kind and number, or the number alone."),
 		auditRecords:    counter("statuswire_audit_records_total", "Records that the stream AUDIT has acknowledged; one stands for one or more events."),
-		auditRetries:    counter("statuswire_audit_retries_total", "Times that a record had to be sent again."),
+		auditRetries:    counter("statuswire_audit_retries_total", "Times that a record had to be sent again to the stream AUDIT."),
 		auditOpen:       gauge("statuswire_audit_open_records", "Records that wait now, for more events or for the stream."),
+
+		actEvents:   counter("statuswire_audit_admin_acts_total", "Acts of administrators, kicks and revocations that came."),
+		actRecords:  counter("statuswire_audit_admin_records_total", "Those that the stream AUDIT_ADMIN has acknowledged, each a record."),
+		actsLost:    counter("statuswire_audit_admin_lost_total", "Those that are in the log alone: too many waited for the stream, or it did not acknowledge before the end."),
+		actRetries:  counter("statuswire_audit_admin_retries_total", "Times that one had to be sent again to the stream AUDIT_ADMIN."),
+		actsWaiting: gauge("statuswire_audit_admin_waiting", "Those that wait for the stream AUDIT_ADMIN now."),
 
 		marksKept:        gauge("statuswire_marks", "Resumable connections whose places are kept: open ones, and such that have ended not long ago.", "state"),
 		markBytes:        gauge("statuswire_marks_bytes", "Estimate of the memory that the places of resumable connections take."),

@@ -115,11 +115,13 @@ func TestLoginDecisionsAreObserved(t *testing.T) {
 func TestEverySourceIsAskedAtEachScrape(t *testing.T) {
 	m := metrics.New(metrics.Options{Sources: allSources()})
 	want(t, m,
-		`statuswire_credentials 1`, `statuswire_links_opened_total 2`, `statuswire_links 3`,
+		`statuswire_credentials 1`, `statuswire_idle_grants 49`, `statuswire_idle_grant_bytes 50`, `statuswire_links_opened_total 2`, `statuswire_links 3`,
 		`statuswire_slow_closes_total 4`, `statuswire_shed_total 6`, `statuswire_queued_bytes 5`, `statuswire_resumed_subscriptions_total 48`,
 		`statuswire_marks{state="open"} 49`, `statuswire_marks{state="ended"} 1`, `statuswire_marks_bytes 51`,
 		`statuswire_marks_forgotten_total 52`, `statuswire_marks_refused_total 53`, `statuswire_marks_written_total 54`,
 		`statuswire_marks_written_bytes_total 55`, `statuswire_marks_write_failures_total 56`, `statuswire_log_lines_omitted_total 57`,
+		`statuswire_audit_admin_acts_total 58`, `statuswire_audit_admin_records_total 59`, `statuswire_audit_admin_lost_total 60`,
+		`statuswire_audit_admin_retries_total 61`, `statuswire_audit_admin_waiting 62`,
 		`statuswire_fanout_topics 6`, `statuswire_fanout_doubles_total 7`, `statuswire_fanout_mended_total 8`,
 		`statuswire_fanout_catching_up 43`, `statuswire_fanout_replayed_total 44`,
 		`statuswire_fanout_holes_failed_total 9`,

@@ -24,6 +24,8 @@ type Sources struct {
 // GatewayStats are those of gateway.Stats that nobody pushes.
 type GatewayStats struct {
 	Credentials int    // tokens whose grant is held
+	IdleGrants  int    // of them, those without a connection
+	IdleBytes   int    // that these take
 	Links       uint64 // links opened for a verdict
 	LinksKept   int64  // links open now
 	SlowCloses  uint64 // sockets closed because they read too slowly
@@ -68,8 +70,16 @@ type EndpointStats struct {
 
 // AuditStats are those of audit.Stats.
 type AuditStats struct {
-	Recorded, Written, Lost, Overflowed, Records, Retries uint64
-	Open                                                  int
+	Recorded, Lost, Overflowed, Records, Retries uint64
+	Open                                         int
+
+	Acts ActStats // of administrators
+}
+
+// ActStats are those of audit.ActStats.
+type ActStats struct {
+	Recorded, Written, Lost, Retries uint64
+	Waiting                          int
 }
 
 // MarkStats are those of mark.Stats and mark.KeeperStats.

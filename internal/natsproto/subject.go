@@ -34,3 +34,21 @@ func IsLiteral(subject string) bool {
 	}
 	return true
 }
+
+// IsPattern is true for what may be subscribed to: a valid subject, in which any token
+// may be * and the last one >.
+func IsPattern(subject string) bool {
+	if strings.ContainsAny(subject, " \t\r\n\f") {
+		return false
+	}
+	for {
+		token, rest, more := strings.Cut(subject, ".")
+		if token == "" || token == ">" && more {
+			return false
+		}
+		if !more {
+			return true
+		}
+		subject = rest
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/nats-io/jwt/v2"
 
@@ -45,33 +46,46 @@ func ParseGrant(userJWT string) (*Grant, error) {
 	return GrantOf(claims)
 }
 
+// bytesOfGrant is what a grant takes beside its conversations and permissions.
+const bytesOfGrant = 512
+
+// Bytes is about how much memory the grant takes, rather too much than too little.
+// Nothing of the JWT is kept.
+func (g *Grant) Bytes() int {
+	n := bytesOfGrant + len(g.User) + g.sub.bytes() + g.pub.bytes()
+	for _, c := range g.Conversations {
+		n += len(c) + int(unsafe.Sizeof(c))
+	}
+	return n
+}
+
 // GrantOf compiles the claims of a user JWT, whether they are signed or only what
 // would be.
 func GrantOf(claims *jwt.UserClaims) (*Grant, error) {
 	var err error
 	g := &Grant{
-		User:             status.UserID(claims.Name),
+		User:             status.UserID(strings.Clone(claims.Name)),
 		MaxSubscriptions: int(claims.NatsLimits.Subs),
 		MaxPayloadBytes:  int(claims.NatsLimits.Payload),
 	}
 	if claims.Expires != 0 {
 		g.Expires = time.Unix(claims.Expires, 0)
 	}
-	if g.sub, err = compile(claims.Sub); err != nil {
-		return nil, fmt.Errorf("user JWT, subscribe permissions: %w", err)
-	}
-	if g.pub, err = compile(claims.Pub); err != nil {
-		return nil, fmt.Errorf("user JWT, publish permissions: %w", err)
-	}
-	g.MaxCategories = tagNumber(claims.Tags, "categories")
-	g.MaxChanges = tagNumber(claims.Tags, "changes")
 	for _, subject := range claims.Sub.Allow {
 		if c, ok := status.ConversationOf(subject); ok {
 			g.Conversations = append(g.Conversations, c)
 		}
 	}
 	slices.Sort(g.Conversations)
-	g.Conversations = slices.Compact(g.Conversations)
+	g.Conversations = joined(slices.Compact(g.Conversations))
+	if g.sub, err = compile(claims.Sub, g.Conversations, subscriptionsOf, takeSubscription); err != nil {
+		return nil, fmt.Errorf("user JWT, subscribe permissions: %w", err)
+	}
+	if g.pub, err = compile(claims.Pub, g.Conversations, requestsOf, takeRequest); err != nil {
+		return nil, fmt.Errorf("user JWT, publish permissions: %w", err)
+	}
+	g.MaxCategories = tagNumber(claims.Tags, "categories")
+	g.MaxChanges = tagNumber(claims.Tags, "changes")
 	return g, nil
 }
 

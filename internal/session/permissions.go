@@ -5,28 +5,53 @@ import (
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server/gsl"
+
+	"github.com/statuswire/statuswire/status"
 )
 
 // rules is one compiled list of a permission: subjects, each with the queue
 // group it is limited to ("" for none).
 type rules = gsl.GenericSublist[string]
 
-// permissions decides as nats-server 2.15 does: a nil allow list allows
-// everything, a deny list overrules.
+// permissions decides as nats-server 2.15 does: without an allow list everything is
+// allowed, a deny list overrules.
 type permissions struct {
+	shape       *shape // in place of allow, if the list has one
 	allow, deny *rules
+	entries     int // of allow and deny
 }
 
-func compile(p jwt.Permission) (permissions, error) {
-	allow, err := compileList(p.Allow)
-	if err != nil {
-		return permissions{}, err
-	}
+// compile compiles p, whose allow list has the given shape if it has one.
+func compile(p jwt.Permission, conversations []status.ConversationID, subjects func(status.ConversationID) []string, take func(string) (status.ConversationID, bool)) (permissions, error) {
 	deny, err := compileList(p.Deny)
 	if err != nil {
 		return permissions{}, err
 	}
-	return permissions{allow: allow, deny: deny}, nil
+	if s, ok := shapeOf(p.Allow, conversations, subjects, take); ok {
+		return permissions{shape: s, deny: deny, entries: len(p.Deny)}, nil
+	}
+	allow, err := compileList(p.Allow)
+	if err != nil {
+		return permissions{}, err
+	}
+	return permissions{allow: allow, deny: deny, entries: len(p.Allow) + len(p.Deny)}, nil
+}
+
+// What compiled permissions take of memory, as TestAGrantTakesNoMoreThanItSays
+// measures it, but for the conversations, which the grant has.
+const (
+	bytesOfEntry = 704 // of rules
+	bytesOfMore  = 64  // of a shape's other subjects
+)
+
+func (p permissions) bytes() int {
+	n := p.entries * bytesOfEntry
+	if p.shape != nil {
+		for _, entry := range p.shape.more {
+			n += len(entry) + bytesOfMore
+		}
+	}
+	return n
 }
 
 func compileList(list jwt.StringList) (*rules, error) {
@@ -45,7 +70,10 @@ func compileList(list jwt.StringList) (*rules, error) {
 
 // publish decides on a PUB to subject.
 func (p permissions) publish(subject string) bool {
-	if p.allow != nil && !covers(p.allow, subject) {
+	switch {
+	case p.shape != nil && !p.shape.covers(subject):
+		return false
+	case p.allow != nil && !covers(p.allow, subject):
 		return false
 	}
 	return p.deny == nil || !covers(p.deny, subject)
@@ -57,6 +85,9 @@ func (p permissions) publish(subject string) bool {
 // with both, foo plainly and only in group v1 (nats-server client.go,
 // canSubscribeInternal).
 func (p permissions) subscribe(subject, queue string) bool {
+	if p.shape != nil && !p.shape.covers(subject) {
+		return false
+	}
 	if p.allow != nil {
 		m := match(p.allow, subject, queue)
 		allowed := m.plain
