@@ -1,9 +1,48 @@
 package edge
 
-import "github.com/statuswire/statuswire/internal/history"
+import (
+	"context"
+	"time"
+
+	"github.com/statuswire/statuswire/internal/history"
+	"github.com/statuswire/statuswire/status"
+)
 
 // ParseHistoryRequest reads a payload as the service does.
 func ParseHistoryRequest(body []byte) (q history.Query, limit int, err error) {
 	r, err := parseHistoryRequest(body, DefaultOptions().History.MaxStatuses)
 	return r.query("c1"), r.limit, err
+}
+
+// Turns are the turns of users, for tests of their order.
+type Turns struct{ turns *turns }
+
+// NewTurns makes turns with the bounds.
+func NewTurns(places, userPlaces, entered, userEntered int) Turns {
+	return Turns{newTurns(bounds{places: places, userPlaces: userPlaces, entered: entered, userEntered: userEntered})}
+}
+
+// Enter is true for one that is not too many.
+func (t Turns) Enter(u status.UserID) bool { return t.turns.enter(u) == fits }
+
+// Leave counts out.
+func (t Turns) Leave(u status.UserID) { t.turns.leave(u) }
+
+// Await calls granted in its turn; the function takes it back.
+func (t Turns) Await(u status.UserID, granted func()) (abandon func() bool) {
+	w := t.turns.await(u, granted)
+	return func() bool { return t.turns.abandon(w) }
+}
+
+// Begin waits until ctx ends.
+func (t Turns) Begin(ctx context.Context, u status.UserID) error { return t.turns.begin(ctx, u, nil) }
+
+// End gives a place back.
+func (t Turns) End(u status.UserID, rest time.Duration) { t.turns.end(u, rest) }
+
+// Known is how many users there is anything of.
+func (t Turns) Known() int {
+	t.turns.mu.Lock()
+	defer t.turns.mu.Unlock()
+	return len(t.turns.users)
 }

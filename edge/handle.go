@@ -22,14 +22,15 @@ type handler func(ctx context.Context, r request) (any, error)
 // job is a request with the time of its arrival.
 type job struct {
 	subject, reply string
+	request        request
 	handle         handler
 	stats          *endpointStats
 	arrived        time.Time
 }
 
 // receive makes the micro handler of an endpoint. It runs in the endpoint's only
-// goroutine and does not wait: the answer comes from a worker, which must not
-// touch micro's request any more.
+// goroutine and does not wait: the answer comes when it is the user's turn, and must
+// not touch micro's request any more.
 func (s *Service) receive(h handler) func(*endpointStats) micro.HandlerFunc {
 	return func(stats *endpointStats) micro.HandlerFunc {
 		return func(m micro.Request) {
@@ -38,49 +39,55 @@ func (s *Service) receive(h handler) func(*endpointStats) micro.HandlerFunc {
 				return
 			}
 			if err := s.enqueue(j); err != nil {
-				s.refuse(j, err)
+				s.refuse(j, refusalOf(err))
 			}
 		}
 	}
 }
 
-func (s *Service) enqueue(j job) *status.Error {
+func (s *Service) enqueue(j job) error {
+	var err error
+	if j.request, err = parseRequest(j.subject); err != nil {
+		return err
+	}
 	s.gate.RLock()
 	defer s.gate.RUnlock()
 	if s.closed {
 		return status.ErrUnavailable.Withf("the edge is stopping: ask again")
 	}
-	select {
-	case s.queue <- j:
-		return nil
-	default:
+	switch s.answers.enter(j.request.user) {
+	case ofUser:
+		return status.ErrTooManyRequests.Withf("%d of your requests wait for their answers, which is the limit: wait for them, then ask again", s.answers.bounds.userEntered)
+	case ofAll:
 		return status.ErrOverloaded.Withf("more requests than can be answered at the moment: ask again")
 	}
+	s.answering.Add(1) // until answered
+	s.answers.await(j.request.user, func() { go s.answerInTurn(j) })
+	return nil
 }
 
-// work answers one request after the other until Stop and until the queue is empty.
-func (s *Service) work(ctx context.Context) {
-	for {
-		select {
-		case j := <-s.queue:
-			s.serve(ctx, j)
-		case <-s.stopping:
-			if len(s.queue) == 0 {
-				return
-			}
-		}
-	}
+// answerInTurn answers a request whose turn it is. Its user then rests for as long as
+// that took: one user's requests, however many, leave half of the time to others. Who
+// has the answer may ask again at once.
+func (s *Service) answerInTurn(j job) {
+	defer s.answering.Done()
+	begun := time.Now()
+	m := s.answerOf(j)
+	s.answers.end(j.request.user, min(time.Since(begun), longestRest))
+	s.answers.leave(j.request.user)
+	s.send(j, m)
 }
 
-// serve answers one request. A panic in what it calls ends that request only.
-func (s *Service) serve(ctx context.Context, j job) {
+// answerOf makes the answer to one request. A panic in what it calls ends that request
+// only.
+func (s *Service) answerOf(j job) (m *nats.Msg) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.opts.Logger.Error("edge: a worker panicked", "subject", j.subject, "panic", p, "stack", string(debug.Stack()))
-			s.refuse(j, refusalOf(errors.New("panic")))
+			s.opts.Logger.Error("edge: a request panicked", "subject", j.subject, "panic", p, "stack", string(debug.Stack()))
+			m = refused(j, refusalOf(errors.New("panic")))
 		}
 	}()
-	ctx, cancel := context.WithDeadline(ctx, j.arrived.Add(s.opts.Timeout))
+	ctx, cancel := context.WithDeadline(s.requests, j.arrived.Add(s.opts.Timeout))
 	defer cancel()
 	data, err := answer(ctx, j)
 	if err != nil {
@@ -88,22 +95,17 @@ func (s *Service) serve(ctx context.Context, j job) {
 		if refusal.Retryable() {
 			s.opts.Logger.Warn("edge: no answer", "subject", j.subject, "error", err)
 		}
-		s.refuse(j, refusal)
-		return
+		return refused(j, refusal)
 	}
 	j.stats.done(time.Since(j.arrived), nil) // who has the answer finds it counted
-	s.send(j, &nats.Msg{Subject: j.reply, Data: data})
+	return &nats.Msg{Subject: j.reply, Data: data}
 }
 
 func answer(ctx context.Context, j job) ([]byte, error) {
 	if err := ctx.Err(); err != nil { // it may have waited too long in the queue
 		return nil, err
 	}
-	r, err := parseRequest(j.subject)
-	if err != nil {
-		return nil, err
-	}
-	v, err := j.handle(ctx, r)
+	v, err := j.handle(ctx, j.request)
 	if err != nil {
 		return nil, err
 	}
@@ -118,16 +120,18 @@ func answer(ctx context.Context, j job) ([]byte, error) {
 }
 
 // refuse answers with a micro service's error headers and the wire error.
-func (s *Service) refuse(j job, e *status.Error) {
+func (s *Service) refuse(j job, e *status.Error) { s.send(j, refused(j, e)) }
+
+func refused(j job, e *status.Error) *nats.Msg {
 	j.stats.done(time.Since(j.arrived), e)
-	s.send(j, &nats.Msg{
+	return &nats.Msg{
 		Subject: j.reply,
 		Header: nats.Header{
 			micro.ErrorHeader:     {e.Description},
 			micro.ErrorCodeHeader: {strconv.Itoa(e.Code)},
 		},
 		Data: e.Response(),
-	})
+	}
 }
 
 func (s *Service) send(j job, m *nats.Msg) {

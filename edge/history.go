@@ -112,7 +112,7 @@ func (a *answering) parts(body []byte) (err error) {
 
 // take waits for a place to read; give it back with give.
 func (a *answering) take(ctx context.Context) error {
-	err := a.service.replays.begin(ctx, a.service.stopping)
+	err := a.service.replays.begin(ctx, a.request.user, a.service.stopping)
 	a.placed = err == nil
 	return err
 }
@@ -121,7 +121,7 @@ func (a *answering) take(ctx context.Context) error {
 func (a *answering) give() {
 	if a.placed {
 		a.placed = false
-		a.service.replays.end()
+		a.service.replays.end(a.request.user)
 	}
 }
 
@@ -140,7 +140,7 @@ func (a *answering) stream(ctx context.Context, asked historyRequest) error {
 			return err
 		}
 		sent := 0
-		err := a.service.replays.turn(ctx, func() (more bool, err error) {
+		err := a.service.replays.turn(ctx, a.request.user, func() (more bool, err error) {
 			b, err := a.next(ctx, replay)
 			if err != nil {
 				return false, err

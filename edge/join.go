@@ -35,9 +35,16 @@ type Snapshot struct {
 	UpToSequence uint64 `json:"up_to_seq"`
 	// Statuses are in the order of their sequences.
 	Statuses []StoredStatus `json:"statuses"`
-	// Truncated is true when the oldest were left out because the answer would
-	// not fit into one message.
-	Truncated bool `json:"truncated,omitempty"`
+	// Truncated is true when the oldest were left out because the answer would have
+	// become too large. LeftOut says which: a history brings them.
+	Truncated bool      `json:"truncated,omitempty"`
+	LeftOut   []LeftOut `json:"left_out,omitempty"`
+}
+
+// LeftOut is a category whose last status is not in a snapshot.
+type LeftOut struct {
+	Category status.Category `json:"category"`
+	Sequence uint64          `json:"seq"`
 }
 
 // StoredStatus is one status of a snapshot.
@@ -75,12 +82,14 @@ func (s *Service) join(ctx context.Context, r request) (any, error) {
 // maxWelcomed is how many members a Welcome names.
 const maxWelcomed = 100
 
-// answerReserve is what an answer needs beside its statuses and members: 38 categories, the
-// limits and the headers take less than half of it.
-const answerReserve = 4 << 10
+// answerReserve is what an answer needs beside its statuses and members: the names of
+// 38 categories, twice if they are left out, the limits and the headers take less.
+const answerReserve = 8 << 10
 
 // room is how many bytes of statuses and members fit into one answer.
-func (s *Service) room() int64 { return s.nc.MaxPayload() - answerReserve }
+func (s *Service) room() int64 {
+	return min(s.nc.MaxPayload()-answerReserve, int64(s.opts.MaxAnswerBytes))
+}
 
 // snapshot makes the answer's form of a snapshot, as much of it as fits into room,
 // the newest first choice.
@@ -93,6 +102,11 @@ func (s *Service) snapshot(from history.Snapshot, room int64) Snapshot {
 		}
 	}
 	out := Snapshot{UpToSequence: from.UpToSequence, Statuses: []StoredStatus{}, Truncated: first > 0}
+	for _, m := range from.Messages[:first] {
+		if _, c, err := status.ParseSubject(m.Subject); err == nil {
+			out.LeftOut = append(out.LeftOut, LeftOut{Category: c, Sequence: m.Sequence})
+		}
+	}
 	for _, m := range from.Messages[first:] {
 		if !json.Valid(m.Data) { // the broadcaster stores none; somebody wrote past it
 			s.opts.Logger.Error("edge: a stored status is not JSON", "subject", m.Subject, "sequence", m.Sequence)

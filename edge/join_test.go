@@ -132,23 +132,53 @@ func TestAccessThatEndsIsSeenAtOnce(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatWouldNotFitSaysThatItIsTruncated(t *testing.T) {
+// A join of many large statuses was as large as one message may be, which is what a
+// browser's socket lets wait in all.
+func TestAnAnswerThatWouldBeTooLargeSaysWhatIsLeftOut(t *testing.T) {
 	r := start(t, setup{})
 	text := strings.Repeat("<", 60<<10) // six times as long with HTML escapes
 	var last uint64
+	stored := map[status.Category]uint64{}
 	for i := range 25 {
-		last = r.ingest(t, "c1", status.Category(fmt.Sprintf("cat%d", i)), `{"text":"`+text+`"}`)
+		c := status.Category(fmt.Sprintf("cat%d", i))
+		r.ingest(t, "c1", c, `{"text":"an older one"}`)
+		last = r.ingest(t, "c1", c, `{"text":"`+text+`"}`)
+		stored[c] = last
 	}
 	w, refusal, _ := ask(t, r.operator, "edge.c1.join")
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	n := len(w.Snapshot.Statuses)
-	if !w.Snapshot.Truncated || n < 15 || n >= 25 || w.Snapshot.UpToSequence != last {
-		t.Fatalf("truncated %v, %d statuses, up to %d", w.Snapshot.Truncated, n, w.Snapshot.UpToSequence)
+	shot := w.Snapshot
+	n := len(shot.Statuses)
+	if !shot.Truncated || n != 4 || shot.UpToSequence != last || len(shot.LeftOut) != 25-n {
+		t.Fatalf("truncated %v, %d statuses, up to %d, left out %v", shot.Truncated, n, shot.UpToSequence, shot.LeftOut)
 	}
-	if w.Snapshot.Statuses[n-1].Sequence != last {
-		t.Errorf("the newest is %d, want %d: the oldest are to be left out", w.Snapshot.Statuses[n-1].Sequence, last)
+	if shot.Statuses[n-1].Sequence != last {
+		t.Errorf("the newest is %d, want %d: the oldest are to be left out", shot.Statuses[n-1].Sequence, last)
+	}
+	// What docs/protocol.md says brings the rest, and nothing else.
+	query := map[string]any{"epoch": w.Epoch, "after": shot.LeftOut[0].Sequence - 1, "limit": len(shot.LeftOut)}
+	seen := map[status.Category]uint64{}
+	var categories []status.Category
+	for _, l := range shot.LeftOut {
+		categories = append(categories, l.Category)
+		seen[l.Category] = l.Sequence - 1
+	}
+	query["categories"], query["seen"] = categories, seen
+	body, err := json.Marshal(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ingest(t, "c1", categories[0], `{"text":"meanwhile"}`) // comes by the subscription
+	got := askHistory(t, r.operator, "edge.c1.history", string(body))
+	if got.refusal != nil || len(got.parts) != len(shot.LeftOut) {
+		t.Fatalf("refusal %v, %d statuses, want %d", got.refusal, len(got.parts), len(shot.LeftOut))
+	}
+	for i, p := range got.parts {
+		if want := fmt.Sprint(shot.LeftOut[i].Sequence); p.Header.Get(status.HeaderSequence) != want {
+			t.Errorf("sequence %s, want %s", p.Header.Get(status.HeaderSequence), want)
+		}
 	}
 }
 

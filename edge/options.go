@@ -9,11 +9,17 @@ import (
 
 // Options of a Service. Zero means the default everywhere.
 type Options struct {
-	// Workers is how many requests are answered at the same time. Default 16.
-	Workers int
-	// QueueLength is how many requests may wait for a worker; one more is
-	// refused as overloaded. Default 256.
-	QueueLength int
+	// AtOnce is how many requests are answered at the same time, but for histories, and
+	// UserAtOnce how many of one user; operators count as one. Default 16, and 2.
+	AtOnce     int
+	UserAtOnce int
+	// Waiting is how many more requests wait for their turn, and UserWaiting how many of
+	// one user; one more is refused. Default 4096, and 128: a browser may have 64.
+	Waiting     int
+	UserWaiting int
+	// MaxAnswerBytes bounds the statuses and members of one answer; what is left out is
+	// told. It is a quarter of the queue of a browser's socket. Default 256 KiB.
+	MaxAnswerBytes int
 	// Timeout bounds each request from its arrival. Default 2 s.
 	Timeout time.Duration
 	// History bounds the reading of stored statuses.
@@ -55,8 +61,7 @@ type HistoryOptions struct {
 	// AtOnce is how many answers of all users together are being read. One that waits
 	// for a slow browser is not. Default 64.
 	AtOnce int
-	// Waiting is how many more requests wait, in the order of their arrival, until
-	// they are: when many browsers come back together. One more is refused as
+	// Waiting is how many more requests wait, their users in turn, until they are: when many browsers come back together. One more is refused as
 	// overloaded. Default 4096.
 	Waiting int
 	// WaitTimeout is how long; then it is refused as well. It is below the
@@ -67,9 +72,12 @@ type HistoryOptions struct {
 // DefaultOptions are the options with every default filled in.
 func DefaultOptions() Options {
 	return Options{
-		Workers:     16,
-		QueueLength: 256,
-		Timeout:     2 * time.Second,
+		AtOnce:         16,
+		UserAtOnce:     2,
+		Waiting:        4096,
+		UserWaiting:    128,
+		MaxAnswerBytes: 256 << 10,
+		Timeout:        2 * time.Second,
 		History: HistoryOptions{
 			MaxStatuses: 10_000,
 			MaxBytes:    8 << 20,
@@ -93,8 +101,11 @@ func (o Options) Validate() error {
 		name  string
 		value int
 	}{
-		{"workers", o.Workers},
-		{"queue length", o.QueueLength},
+		{"requests at once", o.AtOnce},
+		{"requests of one user at once", o.UserAtOnce},
+		{"requests that wait", o.Waiting},
+		{"requests of one user that wait", o.UserWaiting},
+		{"bytes of an answer", o.MaxAnswerBytes},
 		{"history: most statuses", o.History.MaxStatuses},
 		{"history: most bytes", o.History.MaxBytes},
 		{"history: answers of one user", o.History.PerUser},
@@ -127,8 +138,11 @@ func (o Options) Validate() error {
 
 func (o Options) withDefaults() Options {
 	d := DefaultOptions()
-	setDefault(&o.Workers, d.Workers)
-	setDefault(&o.QueueLength, d.QueueLength)
+	setDefault(&o.AtOnce, d.AtOnce)
+	setDefault(&o.UserAtOnce, d.UserAtOnce)
+	setDefault(&o.Waiting, d.Waiting)
+	setDefault(&o.UserWaiting, d.UserWaiting)
+	setDefault(&o.MaxAnswerBytes, d.MaxAnswerBytes)
 	setDefault(&o.Timeout, d.Timeout)
 	setDefault(&o.History.MaxStatuses, d.History.MaxStatuses)
 	setDefault(&o.History.MaxBytes, d.History.MaxBytes)

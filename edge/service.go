@@ -21,13 +21,13 @@ type Service struct {
 	opts  Options
 	stats map[string]*endpointStats // by the endpoint's name; not changed after New
 
-	queue    chan job
-	stopping chan struct{} // closed when nothing more comes into the queue
-	gate     sync.RWMutex  // guards closed; held while a request enters the queue
-	closed   bool
-	workers  sync.WaitGroup
-	replays  *replays
-	flows    *flows
+	stopping  chan struct{} // closed when nothing more is taken
+	gate      sync.RWMutex  // guards closed; held while a request enters
+	closed    bool
+	answers   *turns
+	answering sync.WaitGroup // requests without an answer yet, those that wait included
+	replays   *replays
+	flows     *flows
 
 	requests context.Context    // every request's; set by Start
 	cancel   context.CancelFunc // ends requests that Stop has no time for
@@ -74,8 +74,11 @@ func New(nc *nats.Conn, deps Deps, opts Options) (*Service, error) {
 	opts = opts.withDefaults()
 	s := &Service{
 		nc: nc, deps: deps, opts: opts,
-		stats:    map[string]*endpointStats{},
-		queue:    make(chan job, opts.QueueLength),
+		stats: map[string]*endpointStats{},
+		answers: newTurns(bounds{
+			places: opts.AtOnce, userPlaces: opts.UserAtOnce,
+			entered: opts.AtOnce + opts.Waiting, userEntered: opts.UserAtOnce + opts.UserWaiting,
+		}),
 		stopping: make(chan struct{}),
 		replays:  newReplays(opts.History),
 		flows:    newFlows(),
@@ -116,9 +119,6 @@ func (s *Service) Start(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("edge: %w", err), service.Stop(), s.unlisten())
 	}
 	s.service = service
-	for range s.opts.Workers {
-		s.workers.Go(func() { s.work(s.requests) }) // ends with s.stopping
-	}
 	return nil
 }
 
@@ -140,8 +140,8 @@ func (s *Service) listen(ctx context.Context, service micro.Service) error {
 	return nil
 }
 
-// Stop takes no more requests, answers those that it has, and returns when every
-// worker has ended. A history ends with the batch that is being read, and says
+// Stop takes no more requests, answers those that it has, and returns when all are
+// answered. A history ends with the batch that is being read, and says
 // that there is more. When the context ends first, what is left is refused as
 // passing, and Stop returns the context's error.
 func (s *Service) Stop(ctx context.Context) error {
@@ -161,7 +161,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	s.gate.Unlock()
 	close(s.stopping)
 	stop := context.AfterFunc(ctx, s.cancel)
-	s.workers.Wait()
+	s.answering.Wait()
 	s.replays.running.Wait()
 	if !stop() {
 		err = errors.Join(err, ctx.Err())

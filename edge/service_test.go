@@ -68,7 +68,7 @@ func TestADirectoryThatFailsIsPassingAndKeepsItsAddress(t *testing.T) {
 func TestAPanicEndsOneRequestOnly(t *testing.T) {
 	g := newGate()
 	close(g.open)
-	r := start(t, setup{history: g, opts: edge.Options{Workers: 1}})
+	r := start(t, setup{history: g, opts: edge.Options{AtOnce: 1}})
 	if _, refusal, _ := ask(t, r.operator, "edge.c2.join"); !errors.Is(refusal, status.ErrUnavailable) {
 		t.Errorf("the one that panics: %+v", refusal)
 	}
@@ -79,7 +79,7 @@ func TestAPanicEndsOneRequestOnly(t *testing.T) {
 
 func TestRequestsAreAnsweredAtTheSameTimeUpToABound(t *testing.T) {
 	g := newGate()
-	r := start(t, setup{history: g, opts: edge.Options{Workers: 2, QueueLength: 1}})
+	r := start(t, setup{history: g, opts: edge.Options{AtOnce: 2, Waiting: 1}})
 	var waiting sync.WaitGroup
 	answers := make(chan error, 3)
 	wait := func() {
@@ -208,7 +208,7 @@ func TestItIsAMicroService(t *testing.T) {
 
 func TestOptionsThatCannotBeUsed(t *testing.T) {
 	for _, o := range []edge.Options{
-		{Workers: -1}, {QueueLength: -1}, {Timeout: -1}, {Limits: edge.Limits{Categories: -1}},
+		{AtOnce: -1}, {UserAtOnce: -1}, {Waiting: -1}, {UserWaiting: -1}, {MaxAnswerBytes: -1}, {Timeout: -1}, {Limits: edge.Limits{Categories: -1}},
 	} {
 		if err := o.Validate(); err == nil {
 			t.Errorf("%+v was accepted", o)

@@ -94,6 +94,10 @@ func (e *events) begin() (first []byte, place *fanout.Place, err error) {
 		return first, &from, nil
 	case e.query.snapshot:
 		shot, err := e.stream.snapshot()
+		if len(shot.LeftOut) > 0 {
+			from := shot.before(e.stream.conversation)
+			return first, &from, err
+		}
 		return e.appendSnapshot(first, shot), &fanout.Place{Epoch: shot.Epoch, After: shot.UpTo}, err
 	}
 	return first, nil, nil

@@ -387,6 +387,32 @@ func TestASnapshotComesFirstWhenItIsAskedFor(t *testing.T) {
 	empty.expect("first")
 }
 
+// What one answer of the edge has no room for came not at all.
+func TestASnapshotOfManyLargeStatusesIsWhole(t *testing.T) {
+	r := newRigWithEdge(t, gateway.Options{}, edge.HistoryOptions{})
+	r.members.set("c1", "alice", true)
+	const n = 8
+	text := func(i int, what string) string {
+		return fmt.Sprintf("%s of %d %s", what, i, strings.Repeat("x", 60<<10))
+	}
+	for i := range n {
+		r.store("c1", fmt.Sprintf("cat%d", i), text(i, "older"))
+		r.store("c1", fmt.Sprintf("cat%d", i), text(i, "last"))
+	}
+	all := r.listen("c1/events?snapshot=true", bearer("alice"))
+	some := r.listen("c1/events?snapshot=true&categories=cat0,cat7", bearer("alice"))
+	r.store("c1", "engine", "live")
+	r.store("c1", "cat0", "live too")
+	for i := range n {
+		all.expect(text(i, "last"))
+	}
+	all.expect("live")
+	all.expect("live too")
+	some.expect(text(0, "last"))
+	some.expect(text(7, "last"))
+	some.expect("live too")
+}
+
 func TestASnapshotThatCannotBeHadIsAStatus(t *testing.T) {
 	r := newRig(t, gateway.Options{RequestTimeout: 100 * time.Millisecond})
 	r.members.set("c1", "alice", true)

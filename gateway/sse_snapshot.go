@@ -5,6 +5,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/statuswire/statuswire/internal/fanout"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -19,6 +20,27 @@ type snapshot struct {
 		Subject  string          `json:"subject"`
 		Status   json.RawMessage `json:"status"`
 	} `json:"statuses"`
+	// LeftOut are those that the answer had no room for.
+	LeftOut []struct {
+		Category status.Category `json:"category"`
+		Sequence uint64          `json:"seq"`
+	} `json:"left_out"`
+}
+
+// before is the place after which the stream has the statuses of the snapshot, those
+// that were left out too, and everything newer, and nothing else of these categories.
+func (s snapshot) before(c status.ConversationID) fanout.Place {
+	p := fanout.Place{Epoch: s.Epoch, After: s.UpTo, Seen: map[string]uint64{}}
+	for _, st := range s.LeftOut {
+		p.Seen[status.Subject(c, st.Category)] = st.Sequence - 1
+	}
+	for _, st := range s.Statuses {
+		p.Seen[st.Subject] = st.Sequence - 1
+	}
+	for _, seq := range p.Seen {
+		p.After = min(p.After, seq)
+	}
+	return p
 }
 
 // snapshot asks the edge. The error is made by end.

@@ -18,7 +18,7 @@ func welcomed(g *session.Grant, c status.ConversationID, header nats.Header, bod
 	if g.CanSubscribe(status.ConversationSubjects(c), "") && !g.Filters() || edgeRefusal(header, body) != nil {
 		return header, body
 	}
-	filtered, err := filterWelcome(body, func(subject string) bool { return g.CanSubscribe(subject, "") })
+	filtered, err := filterWelcome(body, c, func(subject string) bool { return g.CanSubscribe(subject, "") })
 	if err != nil {
 		refused := status.ErrUnavailable.Withf("%s", reasonUnavailable)
 		return nats.Header{
@@ -30,8 +30,8 @@ func welcomed(g *session.Grant, c status.ConversationID, header nats.Header, bod
 }
 
 // filterWelcome leaves out of a join's answer each status on a subject that may not
-// be had, and nothing else.
-func filterWelcome(body []byte, may func(subject string) bool) ([]byte, error) {
+// be had, what is said of such a one, and nothing else.
+func filterWelcome(body []byte, c status.ConversationID, may func(subject string) bool) ([]byte, error) {
 	var welcome, shot map[string]json.RawMessage
 	var statuses []json.RawMessage
 	if err := json.Unmarshal(body, &welcome); err != nil {
@@ -43,22 +43,51 @@ func filterWelcome(body []byte, may func(subject string) bool) ([]byte, error) {
 	if err := json.Unmarshal(shot["statuses"], &statuses); err != nil {
 		return nil, err
 	}
-	kept := []json.RawMessage{}
-	for _, st := range statuses {
+	kept, err := onlyGranted(statuses, func(st json.RawMessage) (string, error) {
 		var on struct{ Subject string }
-		if err := json.Unmarshal(st, &on); err != nil {
-			return nil, err
-		}
-		if may(on.Subject) {
-			kept = append(kept, st)
-		}
+		err := json.Unmarshal(st, &on)
+		return on.Subject, err
+	}, may)
+	if err != nil {
+		return nil, err
 	}
-	var err error
 	if shot["statuses"], err = encodeJSON(kept); err != nil {
 		return nil, err
+	}
+	if shot["left_out"] != nil {
+		var leftOut []json.RawMessage
+		if err := json.Unmarshal(shot["left_out"], &leftOut); err != nil {
+			return nil, err
+		}
+		kept, err := onlyGranted(leftOut, func(st json.RawMessage) (string, error) {
+			var on struct{ Category status.Category }
+			err := json.Unmarshal(st, &on)
+			return status.Subject(c, on.Category), err
+		}, may)
+		if err != nil {
+			return nil, err
+		}
+		if shot["left_out"], err = encodeJSON(kept); err != nil {
+			return nil, err
+		}
 	}
 	if welcome["snapshot"], err = encodeJSON(shot); err != nil {
 		return nil, err
 	}
 	return encodeJSON(welcome)
+}
+
+// onlyGranted is those of the list whose subject may be had.
+func onlyGranted(list []json.RawMessage, subject func(json.RawMessage) (string, error), may func(subject string) bool) ([]json.RawMessage, error) {
+	kept := []json.RawMessage{}
+	for _, st := range list {
+		on, err := subject(st)
+		if err != nil {
+			return nil, err
+		}
+		if may(on) {
+			kept = append(kept, st)
+		}
+	}
+	return kept, nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 const wholeWelcome = `{"conversation":"c1","categories":["engine","tool"],"presence":[{"user":"alice"}],"added_later":"<&>","snapshot":{"up_to_seq":5,"statuses":[` +
-	`{"seq":2,"subject":"status.c1.engine","status":{"text":"<b>"}},{"seq":4,"subject":"status.c1.tool","status":{"text":"secret"}}],"truncated":true}}`
+	`{"seq":2,"subject":"status.c1.engine","status":{"text":"<b>"}},{"seq":4,"subject":"status.c1.tool","status":{"text":"secret"}}],"truncated":true,"left_out":[{"category":"info","seq":1},{"category":"tool","seq":1}]}}`
 
 // answers serves edge.<c>.join.<user>.
 func (r *rig) answers(answer *nats.Msg) {
@@ -69,6 +69,7 @@ func TestAWelcomeHasOnlyWhatIsGranted(t *testing.T) {
 				Snapshot   struct {
 					UpTo      int `json:"up_to_seq"`
 					Truncated bool
+					LeftOut   []struct{ Category string } `json:"left_out"`
 					Statuses  []struct {
 						Subject string
 						Status  json.RawMessage
@@ -83,6 +84,11 @@ func TestAWelcomeHasOnlyWhatIsGranted(t *testing.T) {
 			if !slices.Equal(has, c.has) {
 				t.Errorf("it has %q, want %q", has, c.has)
 			}
+			for _, l := range got.Snapshot.LeftOut {
+				if may := c.deny != nil && l.Category == "info" || slices.Contains(c.allow, "status.c1."+l.Category); !may {
+					t.Errorf("it says that %s was left out", l.Category)
+				}
+			}
 			if !strings.Contains(body, `"statuses":[`) || len(has) > 0 && string(got.Snapshot.Statuses[0].Status) != `{"text":"<b>"}` {
 				t.Errorf("got %s", body)
 			}
@@ -94,7 +100,8 @@ func TestAWelcomeHasOnlyWhatIsGranted(t *testing.T) {
 }
 
 func TestAWelcomeThatCannotBeReadIsNotPassedOn(t *testing.T) {
-	for _, body := range []string{"", "alice secret", `{"snapshot":{"statuses":"secret"}}`, `{"secret":1}`, `{"snapshot":{"statuses":["secret"]}}`} {
+	for _, body := range []string{"", "alice secret", `{"snapshot":{"statuses":"secret"}}`, `{"secret":1}`, `{"snapshot":{"statuses":["secret"]}}`,
+		`{"snapshot":{"statuses":[],"left_out":"secret"}}`, `{"snapshot":{"statuses":[],"left_out":["secret"]}}`} {
 		t.Run(fmt.Sprintf("%q", body), func(t *testing.T) {
 			r := newRig(t, gateway.Options{})
 			r.members.set("c1", "alice", true)

@@ -73,6 +73,8 @@ var (
 	ErrNotTheirs      = &Error{404, 20102, "conversation is not found or not yours"}
 	ErrAheadOfStream  = &Error{409, 20121, "position is not of the stream's data of now"}
 	ErrTooManyReplays = &Error{429, 20122, "too many histories are being read"}
+	// ErrTooManyRequests: of the same user.
+	ErrTooManyRequests = &Error{429, 20123, "too many requests wait for their answers"}
 )
 
 // NotTheirs is the one text for a conversation that does not exist and for a

@@ -140,6 +140,7 @@ func Errors() []ErrorInfo {
 		{"too_many_keys", ErrTooManyKeys, "end keys that nobody uses"},
 		{"ahead_of_stream", ErrAheadOfStream, "the server's data was reset: forget all positions and begin from nothing"},
 		{"too_many_replays", ErrTooManyReplays, "wait until one that you asked for has ended"},
+		{"too_many_requests", ErrTooManyRequests, "wait for the answers to those before, then ask again"},
 		{"unauthorized", ErrUnauthorized, "get a good token; the description says what is wrong with this one"},
 		{"expired", ErrExpired, "come back with a fresh token"},
 		{"origin_not_allowed", ErrOriginNotAllowed, "add the page's origin to `allowed_origins`"},

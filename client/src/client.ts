@@ -1,11 +1,11 @@
 // The client, and the conversations that it gives.
 
-import { ask, type Context, type Participant } from "./context.ts";
+import { ask, type Context, type Participant, whileOpen } from "./context.ts";
 import { RequestError, type StatuswireError } from "./errors.ts";
 import { type ClientEvent, type ClientState, Listeners } from "./events.ts";
 import { Feeds } from "./feeds.ts";
 import { type HistoryOptions, readHistory } from "./history.ts";
-import { readJoined, type Welcome } from "./join.ts";
+import { join, type Welcome } from "./join.ts";
 import { type Attached, Link } from "./link.ts";
 import { type ConnectOptions, settingsOf } from "./options.ts";
 import { Pacer } from "./pacer.ts";
@@ -116,7 +116,7 @@ export class Conversation {
 
   /** Asks once: categories, limits, who is present, and the last status of each category. */
   async join(): Promise<Welcome> {
-    return readJoined(await ask(this.#context, `edge.${this.id}.join`));
+    return whileOpen(this.#context, (nats) => join(this.#context.requests, nats, this.id));
   }
 }
 

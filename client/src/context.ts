@@ -44,10 +44,15 @@ export async function connection({ link, settings }: Context, signal?: AbortSign
   return link.next(settings.timeoutMillis, signal);
 }
 
-/** Asks once, and answers the JSON. What the end of the client has ended fails with its reason. */
-export async function ask(context: Context, subject: string): Promise<unknown> {
+/** Asks once, and answers the JSON. */
+export function ask(context: Context, subject: string): Promise<unknown> {
+  return whileOpen(context, (nats) => context.requests.json(nats, subject));
+}
+
+/** Does it on the connection. What the end of the client has ended fails with its reason. */
+export async function whileOpen<T>(context: Context, act: (nats: NatsConnection) => Promise<T>): Promise<T> {
   try {
-    return await context.requests.json(await connection(context), subject);
+    return await act(await connection(context));
   } catch (error) {
     context.link.ending.throwIfAborted();
     throw error;

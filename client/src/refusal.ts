@@ -101,6 +101,7 @@ const answerCodes: Readonly<Record<number, Make>> = {
   20102: access("not_theirs"),
   20121: request("ahead_of_stream"),
   20122: limit("histories"),
+  20123: limit("requests"),
 };
 
 const permission = /^permissions violation for (?:subscription|publish) to "[^"]*"(?: using queue "[^"]*")?(?::\s*(.*))?$/is;

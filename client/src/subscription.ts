@@ -8,7 +8,7 @@ import { ClosedError, RequestError, type StatuswireError } from "./errors.ts";
 import { callSafely, type Truncation } from "./events.ts";
 import type { Listener } from "./feeds.ts";
 import { leavable } from "./iterator.ts";
-import { readJoined } from "./join.ts";
+import { join } from "./join.ts";
 import { Queue } from "./queue.ts";
 import { type Action, type Event, type Failure, type Item, type Place, Recovery, type TruncationReason } from "./recovery.ts";
 import { checkCategories, ownHeaders, parseJson, readStatus, sequenceHeader, type Status, truncatedHeader } from "./status.ts";
@@ -243,7 +243,7 @@ export class StatusSubscription implements Subscription, Participant, Listener {
     if (link.nats === undefined) return; // "disconnected" is on its way
     let event: Event<Status>;
     try {
-      const { epoch, snapshot } = readJoined(await requests.json(link.nats, `edge.${this.conversation}.join`));
+      const { epoch, snapshot } = await join(requests, link.nats, this.conversation, this.categories);
       event = { type: "joined", id, epoch, upTo: snapshot.upTo, statuses: snapshot.statuses.map(itemOf), truncated: snapshot.truncated };
     } catch (error) {
       event = { type: "failed", id, ...failureOf(error as StatuswireError) };

@@ -2,11 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { backoffMillis } from "../src/backoff.ts";
-import { readJoined } from "../src/join.ts";
+import { RequestError } from "../src/errors.ts";
+import { join, readJoined, type Welcome } from "../src/join.ts";
 import { type ConnectOptions, settingsOf } from "../src/options.ts";
 import { Queue } from "../src/queue.ts";
-import { readStatus } from "../src/status.ts";
+import type { PageQuery, Requests } from "../src/request.ts";
+import { readStatus, type Status } from "../src/status.ts";
 import { expiryOf, renewInMillis, retryInMillis } from "../src/token.ts";
 
 test("waits have full jitter under a bound that doubles", () => {
@@ -84,6 +87,37 @@ test("a join is read, its snapshot in the order of the stream", () => {
   assert.deepEqual([joined.snapshot.upTo, joined.snapshot.truncated], [9, true]);
   assert.deepEqual(joined.snapshot.statuses.map(({ text, snapshot }) => [text, snapshot]), [["a", true], ["b", true]]);
   for (const answer of [undefined, {}, { conversation: "c1" }, { conversation: "c1", snapshot: {} }]) assert.throws(() => readJoined(answer), { kind: "unavailable" });
+});
+
+test("what a join had no room for is asked for, and is part of the snapshot", async () => {
+  const status = (category: string, sequence: number): unknown => ({ seq: sequence, subject: `status.c1.${category}`, status: { text: `${category}${sequence}` } });
+  const answer = {
+    conversation: "c1", epoch: "e",
+    snapshot: { up_to_seq: 9, truncated: true, statuses: [status("tool", 9)], left_out: [{ category: "engine", seq: 4 }, { category: "info", seq: 6 }, "odd", { category: "error" }] },
+  };
+  const stored = [readStatus("status.c1.engine", 4, { text: "engine4" }, {}, { replayed: true }), readStatus("status.c1.info", 6, { text: "info6" }, {}, { replayed: true })];
+  const asked: PageQuery[] = [];
+  const requests = (parts: readonly Status[] | Error) =>
+    ({
+      json: () => Promise.resolve(answer),
+      page: (_: unknown, query: PageQuery) => {
+        asked.push(query);
+        return parts instanceof Error ? Promise.reject(parts) : Promise.resolve({ parts: parts.map((one) => ({ status: one })) });
+      },
+    }) as unknown as Requests;
+  const nats = {} as NatsConnection;
+  const told = ({ snapshot: { statuses, truncated } }: Welcome): unknown => [truncated, statuses.map(({ text, snapshot, replayed }) => [text, snapshot, replayed])];
+  assert.deepEqual(told(await join(requests(stored), nats, "c1")), [false, [["engine4", true, false], ["info6", true, false], ["tool9", true, false]]]);
+  assert.deepEqual(asked[0], { conversation: "c1", categories: ["engine", "info"], place: { epoch: "e", after: 3, seen: { engine: 3, info: 5 } }, limit: 2 });
+  // Of what is not wanted nothing is asked for, and nothing is missing.
+  assert.deepEqual(told(await join(requests(stored), nats, "c1", ["info"])), [false, [["info6", true, false], ["tool9", true, false]]]);
+  assert.deepEqual(asked[1]?.place, { epoch: "e", after: 5, seen: { info: 5 } });
+  assert.deepEqual(told(await join(requests(stored), nats, "c1", ["tool"])), [false, [["tool9", true, false]]]);
+  assert.equal(asked.length, 2);
+  // What retention has taken meanwhile is missing, and a newer one comes by the subscription.
+  assert.deepEqual(told(await join(requests([readStatus("status.c1.engine", 12, {}, {})]), nats, "c1")), [true, [["tool9", true, false]]]);
+  assert.deepEqual(told(await join(requests(new RequestError("ahead_of_stream", "reset")), nats, "c1")), [true, [["tool9", true, false]]]);
+  await assert.rejects(join(requests(new RequestError("refused", "odd")), nats, "c1"), { kind: "refused" });
 });
 
 test("a queue hands over what is in it, then its end", async () => {

@@ -267,6 +267,7 @@ for (const client of clients) {
         categories: { limit: 10, used: 2, left: 8 },
         // max: 3 is an UNSUB of its own on the wire, which counts.
         subscription_changes: { limit: 30, used: 3, left: 27 },
+        grant_changes: { limit: 120, used: 1, left: 119 },
       });
     });
   });

@@ -1,0 +1,231 @@
+package edge_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/statuswire/statuswire/edge"
+	"github.com/statuswire/statuswire/internal/history"
+	"github.com/statuswire/statuswire/status"
+)
+
+func TestUsersTakeTurnsHoweverLongTheirLines(t *testing.T) {
+	turns := edge.NewTurns(1, 1, 1000, 100)
+	var order []string
+	line := func(u status.UserID, n int) {
+		for i := range n {
+			if !turns.Enter(u) {
+				t.Fatal("refused")
+			}
+			turns.Await(u, func() { order = append(order, fmt.Sprint(u, i)) })
+		}
+	}
+	line("a", 6)
+	line("b", 2)
+	line("c", 1)
+	for i := 0; i < len(order); i++ {
+		u := status.UserID(order[i][:1])
+		turns.End(u, 0)
+		turns.Leave(u)
+	}
+	if got, want := strings.Join(order, " "), "a0 b0 c0 a1 b1 a2 a3 a4 a5"; got != want {
+		t.Errorf("the order is %q, want %q", got, want)
+	}
+	if n := turns.Known(); n != 0 {
+		t.Errorf("%d users are remembered", n)
+	}
+}
+
+func TestAUserRestsWhileOthersHaveThePlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := edge.NewTurns(2, 1, 100, 100)
+		var order []string
+		began := time.Now()
+		for _, u := range []status.UserID{"a", "a", "a", "b"} {
+			turns.Enter(u)
+			turns.Await(u, func() { order = append(order, fmt.Sprint(u, " ", time.Since(began))) })
+		}
+		turns.End("a", 10*time.Millisecond)
+		turns.End("b", 0)
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		if want := []string{"a 0s", "b 0s", "a 10ms"}; !slices.Equal(order, want) {
+			t.Errorf("got %v, want %v", order, want)
+		}
+	})
+}
+
+func TestWhoHasStoppedWaitingTakesNoPlace(t *testing.T) {
+	turns := edge.NewTurns(1, 1, 100, 2)
+	for _, u := range []status.UserID{"a", "a", "b"} {
+		turns.Enter(u)
+	}
+	if turns.Enter("a") {
+		t.Error("one too many of a")
+	}
+	turns.Await("a", func() {})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := turns.Begin(ctx, "a"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	given := false
+	abandon := turns.Await("b", func() { given = true })
+	turns.End("a", 0)
+	if !given || abandon() {
+		t.Error("the place was not given to who waits")
+	}
+	turns.End("b", 0)
+	for _, u := range []status.UserID{"a", "a", "b"} {
+		turns.Leave(u)
+	}
+	if n := turns.Known(); n != 0 {
+		t.Errorf("%d users are remembered", n)
+	}
+}
+
+// Whatever happens: no more places than there are, none unused that somebody could have,
+// and nobody waits while others are served twice.
+func TestTurnsKeepTheirBoundsAndForgetNobody(t *testing.T) {
+	for seed := range uint64(50) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 1))
+			places, userPlaces, userEntered := 1+r.IntN(4), 1+r.IntN(3), 1+r.IntN(5)
+			turns := edge.NewTurns(places, userPlaces, 12, userEntered)
+			var mu sync.Mutex // guards what follows
+			placed, entered := map[status.UserID]int{}, map[status.UserID]int{}
+			done, all := 0, 0
+			for range 60 {
+				u := status.UserID(fmt.Sprint("u", r.IntN(5)))
+				patience, work, rest := time.Duration(1+r.IntN(40)), time.Duration(r.IntN(10)), time.Duration(r.IntN(4))
+				if !turns.Enter(u) {
+					continue
+				}
+				mu.Lock()
+				if entered[u]++; entered[u] > userEntered {
+					t.Errorf("%d of a user, %d may be", entered[u], userEntered)
+				}
+				all++
+				mu.Unlock()
+				go func() { // ends before the bubble does
+					ctx, cancel := context.WithTimeout(t.Context(), patience)
+					defer cancel()
+					if turns.Begin(ctx, u) == nil {
+						mu.Lock()
+						placed[u]++
+						sum := 0
+						for _, n := range placed {
+							sum += n
+						}
+						if placed[u] > userPlaces || sum > places {
+							t.Errorf("%v have places, %d may, %d of a user", placed, places, userPlaces)
+						}
+						mu.Unlock()
+						time.Sleep(work)
+						mu.Lock()
+						placed[u]--
+						mu.Unlock()
+						turns.End(u, rest)
+					}
+					mu.Lock()
+					entered[u]--
+					done++
+					mu.Unlock()
+					turns.Leave(u)
+				}()
+				time.Sleep(time.Duration(r.IntN(3)))
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if done != all || turns.Known() != 0 {
+				t.Errorf("%d of %d have ended, %d users are remembered", done, all, turns.Known())
+			}
+		})
+	}
+}
+
+// held is a history in which the snapshots of one conversation wait.
+type held struct {
+	gate
+	conversation status.ConversationID
+}
+
+func (h held) Snapshot(ctx context.Context, c status.ConversationID) (history.Snapshot, error) {
+	if c == h.conversation {
+		return h.gate.Snapshot(ctx, c)
+	}
+	return history.Snapshot{UpToSequence: 7}, nil
+}
+
+// 20 sockets of one user had everybody's joins wait for seconds.
+func TestJoinsOfOneUserHoldUpNobodyElses(t *testing.T) {
+	g := newGate()
+	r := start(t, setup{history: held{g, "c1"}, opts: edge.Options{AtOnce: 4, UserAtOnce: 2, UserWaiting: 10}})
+	answers := make(chan *nats.Msg, 1000)
+	inbox := r.gateway.NewInbox()
+	sub, err := r.gateway.ChanSubscribe(inbox, answers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Unsubscribe()
+	const flood = 40
+	for range flood {
+		if err := r.gateway.PublishRequest("edge.c1.join.alice", inbox, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range flood - 2 - 10 { // what is one too many is told at once, and that it is passing
+		select {
+		case m := <-answers:
+			if e := errorOf(t, m); !errors.Is(e, status.ErrTooManyRequests) || !e.Retryable() {
+				t.Fatalf("got %s", m.Data)
+			}
+		case <-time.After(soon):
+			t.Fatal("the flood is not bounded")
+		}
+	}
+	for range 2 {
+		<-g.entered
+	}
+	// Alice has what one user may have, and there is room for others.
+	for range 20 {
+		if w, refusal, _ := ask(t, r.gateway, "edge.c2.join."+status.UserID("carol@example.com").Token()); refusal != nil || w.Snapshot.UpToSequence != 7 {
+			t.Fatalf("another user's join: %+v", refusal)
+		}
+	}
+	if len(g.entered) > 0 {
+		t.Fatal("more of one user's are answered at once than may be")
+	}
+	close(g.open)
+	for range 2 + 10 {
+		select {
+		case m := <-answers:
+			if e := errorOf(t, m); e != nil {
+				t.Errorf("one that waited: %v", e)
+			}
+		case <-time.After(soon):
+			t.Fatal("one that waited has no answer")
+		}
+	}
+}
+
+// errorOf is the refusal that the answer is; nil for none.
+func errorOf(t *testing.T, m *nats.Msg) *status.Error {
+	t.Helper()
+	var body struct{ Error *status.Error }
+	if err := json.Unmarshal(m.Data, &body); err != nil {
+		t.Fatalf("%v in %s", err, m.Data)
+	}
+	return body.Error
+}
