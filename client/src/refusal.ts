@@ -134,7 +134,7 @@ export function closeError(code: number, reason: string, line = ""): StatuswireE
   if (authorization.test(line)) return loginError(line);
   const known = read(closeRules, reason, {}) ?? read(closeRules, line, {});
   if (known instanceof LimitError) return known;
-  const kind = known?.kind ?? (code === 1002 || code === 1008 ? "protocol" : "connection_lost");
+  const kind = known?.kind ?? (code === 1002 || code === 1007 || code === 1008 ? "protocol" : "connection_lost");
   return new ConnectionError(kind, line || reason || `the connection was lost (close code ${code})`, { closeCode: code });
 }
 

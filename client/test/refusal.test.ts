@@ -137,7 +137,7 @@ test("each refusal of a login and each close has the kind that names it", () => 
     "no_token", "no_token", "token_too_long", "token_malformed", "token_malformed", "token_malformed", "token_malformed", "token_algorithm",
     "token_signature", "token_type", "token_bad_claim", "token_bad_claim", "token_bad_claim", "token_bad_claim", "token_bad_claim",
     "token_bad_claim", "token_bad_claim", "token_expired", "token_not_yet_valid", "token_no_expiry", "token_no_user", "token_bad_user",
-    "token_bad_user", "token_issuer", "token_audience", "not_theirs", "bad_conversation", "token_too_long",
+    "token_bad_user", "token_issuer", "token_audience", "not_theirs", "bad_conversation", "token_too_long", "token_malformed",
     "protocol", "protocol", "protocol",
   ]);
   const stays = rows("The socket stays").slice(1, -1).map(([reason = ""]) => {
@@ -153,8 +153,8 @@ test("each refusal of a login and each close has the kind that names it", () => 
     return error instanceof LimitError ? error.limit : error.kind;
   });
   assert.deepEqual(closes, [
-    "grant_expired", "server_stopping", "no_answer", "ended_by_operator", "access_unreadable", "protocol", "protocol", "protocol", "operations", "frames",
-    "too_large", "not_ready", "connections_per_user", "grant_changes", "failed_logins", "too_slow_connect", "connection_lost",
+    "grant_expired", "server_stopping", "no_answer", "ended_by_operator", "access_unreadable", "protocol", "protocol", "protocol", "protocol", "operations",
+    "frames", "too_large", "too_large", "not_ready", "connections_per_user", "grant_changes", "failed_logins", "too_slow_connect", "connection_lost",
   ]);
 });
 
