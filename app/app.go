@@ -119,6 +119,7 @@ func New(opts Options) (*App, error) {
 	engineOpts := opts.Engine
 	engineOpts.Keys = set
 	engineOpts.Logger = a.log
+	engineOpts.LineBytes = gateway.LinkLineBytes(opts.Gateway.MaxControlLineBytes)
 	if engineOpts.StoreDir == "" {
 		engineOpts.StoreDir = filepath.Join(opts.DataDir, "streams")
 	}

@@ -17,7 +17,7 @@ import (
 // Bounds of an HTTP request, beside headTimeout: a browser that sends it slower or
 // larger has its connection closed. A socket has the gateway's bounds instead.
 const (
-	maxHeadBytes  = 16 << 10
+	maxHeadBytes  = 16 << 10         // beside a token, which may be in a cookie or a header
 	bodyTimeout   = 5 * time.Second  // beyond the head's; nothing here takes a body
 	answerTimeout = 30 * time.Second // to write the answer
 	idleTimeout   = 60 * time.Second
@@ -43,7 +43,7 @@ func (a *App) startHTTP(context.Context) error {
 		ReadHeaderTimeout: a.headTimeout(),
 		ReadTimeout:       a.headTimeout() + bodyTimeout,
 		WriteTimeout:      answerTimeout,
-		MaxHeaderBytes:    maxHeadBytes,
+		MaxHeaderBytes:    maxHeadBytes + cmp.Or(a.opts.Gateway.MaxControlLineBytes, gateway.DefaultOptions().MaxControlLineBytes),
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          noise.Lines(a.log, slog.LevelWarn),
 		ConnState: func(conn net.Conn, s http.ConnState) {

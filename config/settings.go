@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/app"
+	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/identity"
 	"github.com/statuswire/statuswire/internal/limit"
 )
@@ -40,7 +41,7 @@ func settings() []setting {
 		{"token.leeway", duration(0, identity.MaxLeeway, func(o *o) *time.Duration { return &o.Token.Leeway })},
 	}, limitSettings(), []setting{
 		{"limits.dry_run", limitNames("limits.dry_run", func(o *o) *limit.Options { return &o.Gateway.Limits })},
-		{"limits.control_line", size(512, mb, func(o *o) *int { return &o.Gateway.MaxControlLineBytes })},
+		{"limits.control_line", size(512, gateway.MaxLineBytes, func(o *o) *int { return &o.Gateway.MaxControlLineBytes })},
 		{"limits.payload", size(kb, mb,
 			func(o *o) *int { return &o.Gateway.MaxPayloadBytes },
 			func(o *o) *int { return &o.Callout.MaxPayloadBytes })},

@@ -80,7 +80,7 @@ func TestEachDenialLeavesOneRecord(t *testing.T) {
 		`CONNECT {`:  "CONNECT is not valid JSON",
 		`CONNECT {"auth_token":"alice` + tokens + `","user":"c9"}`:                                 `conversation "c9" is not found or not yours`,
 		`CONNECT {"auth_token":"alice` + tokens + `"}` + "\r\n" + `CONNECT {"auth_token":"alice"}`: "a connection is authenticated once: open another one, or hand in a fresh token with a request to gateway.token",
-		`CONNECT {"auth_token":"` + strings.Repeat("x", 5000) + `"}`:                               "maximum control line exceeded: at most 4096 bytes",
+		`CONNECT {"auth_token":"` + strings.Repeat("x", 5000) + `"}`:                               "token too long: CONNECT may have at most 4096 bytes with it",
 	} {
 		b := r.dial()
 		b.send(line)

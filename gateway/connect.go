@@ -138,7 +138,10 @@ func linkConnect(opts connectOptions) ([]byte, error) {
 		Lang      string `json:"lang,omitempty"`
 		Version   string `json:"version,omitempty"`
 		Protocol  int    `json:"protocol"`
-	}{AuthToken: opts.AuthToken, User: opts.User, Name: opts.Name, Lang: opts.Lang, Version: opts.Version, Protocol: 1})
+	}{
+		AuthToken: opts.AuthToken, User: opts.User, Protocol: 1,
+		Name: shown(opts.Name), Lang: shown(opts.Lang), Version: shown(opts.Version),
+	})
 }
 
 // expiresIn is how long until the time t, at least nothing.

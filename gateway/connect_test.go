@@ -109,7 +109,7 @@ func TestDenials(t *testing.T) {
 		{"a second CONNECT", nil, []string{`CONNECT {"auth_token":"alice"}`, `CONNECT {"auth_token":"bob"}`}, 1008, "-ERR 'Authorization Violation: a connection is authenticated once"},
 		{"a bad conversation in user", nil, []string{`CONNECT {"auth_token":"alice","user":"a.b"}`}, 1008, "-ERR 'Authorization Violation: bad conversation id"},
 		{"a stranger's conversation in user", nil, []string{`CONNECT {"auth_token":"alice","user":"c9"}`}, 1008, "-ERR 'Authorization Violation: conversation \"c9\" is not found or not yours'"},
-		{"a control line that is too long", nil, []string{`CONNECT {"auth_token":"` + long + `"}`}, 1008, "-ERR 'Authorization Violation: maximum control line exceeded: at most 4096 bytes'"},
+		{"a control line that is too long", nil, []string{`CONNECT {"auth_token":"` + long + `"}`}, 1008, "-ERR 'Authorization Violation: token too long: CONNECT may have at most 4096 bytes with it'"},
 		{"garbage", nil, []string{"GET / HTTP/1.1"}, 1008, "-ERR 'Unknown Protocol Operation"},
 	}
 	r := newRig(t, gateway.Options{})

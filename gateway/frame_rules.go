@@ -39,7 +39,7 @@ func mayBeSent(code uint16) bool {
 // operations may have at most. Frames are read in pieces, so it bounds no memory;
 // one who announces more is told so before it sends that.
 func (g *Gateway) maxFrameBytes() int64 {
-	most := int64(g.opts.MaxControlLineBytes) + int64(g.opts.MaxPayloadBytes)
+	most := int64(g.opts.MaxControlLineBytes) + int64(g.opts.maxPublishBytes())
 	return most * int64(g.opts.Limits.Operations.Value)
 }
 

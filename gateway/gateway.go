@@ -154,7 +154,7 @@ func New(deps Deps, opts Options) (*Gateway, error) {
 		Version:      protocolVersion,
 		Proto:        1,
 		Headers:      true,
-		MaxPayload:   g.opts.MaxPayloadBytes,
+		MaxPayload:   g.opts.maxPublishBytes(),
 		AuthRequired: true,
 	})
 	if err != nil {

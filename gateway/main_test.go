@@ -69,7 +69,7 @@ func newRig(t testing.TB, opts gateway.Options, change ...func(*gateway.Deps)) *
 	dir := t.TempDir()
 	set, err := keys.Load(dir)
 	must(t, err)
-	e, err := engine.New(engine.Options{StoreDir: dir, Listen: "127.0.0.1:0", Keys: set})
+	e, err := engine.New(engine.Options{LineBytes: gateway.LinkLineBytes(opts.MaxControlLineBytes), StoreDir: dir, Listen: "127.0.0.1:0", Keys: set})
 	must(t, err)
 	must(t, e.Start(t.Context()))
 	t.Cleanup(func() { _ = e.Stop(context.Background()) })

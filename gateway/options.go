@@ -37,7 +37,8 @@ type Options struct {
 	// is per connection or per user a grant may say otherwise.
 	Limits limit.Options
 
-	// MaxControlLineBytes bounds an operation's line, CONNECT included. Default 4096.
+	// MaxControlLineBytes bounds an operation's line, CONNECT with its token included,
+	// and a token that comes by another way. Default 4096, at most MaxLineBytes.
 	MaxControlLineBytes int
 
 	// MaxPayloadBytes bounds what a browser may publish at once; a grant may
@@ -144,6 +145,10 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// maxPublishBytes is the largest payload of any request: a fresh token may be
+// larger than all else.
+func (o Options) maxPublishBytes() int { return max(o.MaxPayloadBytes, o.MaxControlLineBytes) }
+
 // Validate reports every setting that is out of its range.
 func (o Options) Validate() error {
 	o = o.withDefaults()
@@ -159,6 +164,9 @@ func (o Options) Validate() error {
 		}
 	}
 	atLeast("MaxControlLineBytes", o.MaxControlLineBytes, 512)
+	if o.MaxControlLineBytes > MaxLineBytes {
+		errs = append(errs, fmt.Errorf("MaxControlLineBytes is %d: it must be at most %d", o.MaxControlLineBytes, MaxLineBytes))
+	}
 	atLeast("MaxPayloadBytes", o.MaxPayloadBytes, 1)
 	atLeast("MaxQueueBytes", o.MaxQueueBytes, o.MaxPayloadBytes+o.MaxControlLineBytes)
 	atLeast("MaxRequests", o.MaxRequests, 1)

@@ -40,17 +40,18 @@ func (s *webSocket) readAll() closing {
 	for {
 		err := s.readFrame()
 		var why *errEnd
+		var tooLarge *natsproto.PayloadError
 		switch {
 		case err == nil:
 		case errors.As(err, &why):
 			return why.closing
 		case errors.Is(err, natsproto.ErrControlLineTooLong):
 			if !s.connected {
-				return closeLongConnect(err, s.gateway.opts.MaxControlLineBytes)
+				return closeLongConnect(s.gateway.opts.MaxControlLineBytes)
 			}
 			return closeTooLarge(natsproto.ErrControlLineTooLong, s.gateway.opts.MaxControlLineBytes)
-		case errors.Is(err, natsproto.ErrPayloadTooLarge):
-			return closeTooLarge(natsproto.ErrPayloadTooLarge, s.parser.MaxPayloadBytes)
+		case errors.As(err, &tooLarge):
+			return closeTooLarge(natsproto.ErrPayloadTooLarge, tooLarge.Most)
 		case errors.Is(err, natsproto.ErrConnectFirst):
 			return closeDenied(reasonConnectFirst)
 		case errors.Is(err, natsproto.ErrUnknownOperation):

@@ -91,8 +91,8 @@ func closeDenied(reason string) closing {
 
 // closeLongConnect ends a login whose CONNECT is too long. During a login clients
 // give up at once for this form only; for any other they wait 20 s for a PONG.
-func closeLongConnect(err error, limit int) closing {
-	return closeDenied(fmt.Sprintf("%v: at most %d bytes", err, limit))
+func closeLongConnect(limit int) closing {
+	return closeDenied(fmt.Sprintf("token too long: CONNECT may have at most %d bytes with it", limit))
 }
 
 // closeProtocol ends a socket that broke the NATS protocol.
@@ -263,6 +263,10 @@ func loginLimited(v limit.Verdict) string {
 	return ""
 }
 
+func reasonTokenTooLong(most int) string {
+	return fmt.Sprintf("token too long: at most %d bytes are allowed", most)
+}
+
 func reasonFailedLogins(v limit.Verdict) string {
 	return fmt.Sprintf("%d failed logins from this address within a minute, which is the limit: try again in %d s", v.Limit, v.RetryAfterSeconds())
 }
@@ -333,6 +337,7 @@ const (
 	reasonConnectFirst  = "CONNECT must come first"
 	reasonConnectTwice  = "a connection is authenticated once: open another one, or hand in a fresh token with a request to gateway.token"
 	reasonNoToken       = "no token: put your application's token into the connection's token option"
+	reasonTokenBytes    = "token malformed: it has control characters, or bytes that are not UTF-8"
 	reasonNoCategory    = "this is no category: 1 to 32 of a-z, 0-9 and _, a letter first"
 	reasonNoBearer      = "no token: send your application's token in the header Authorization: Bearer, or in the cookie that the settings name"
 	reasonNotGranted    = "the login does not cover it"

@@ -26,8 +26,8 @@ func (s *webSocket) doPub(op *natsproto.Operation) error {
 		return nil
 	}
 	g, _ = s.held()
-	if g.MaxPayloadBytes >= 0 && len(op.Payload) > g.MaxPayloadBytes {
-		return end(closeTooLarge(natsproto.ErrPayloadTooLarge, g.MaxPayloadBytes))
+	if most := g.MaxPayloadBytes; most >= 0 && len(op.Payload) > most && subject != status.GatewayToken {
+		return end(closeTooLarge(natsproto.ErrPayloadTooLarge, most))
 	}
 	body := append([]byte(nil), op.Payload[op.HeaderBytes:]...)
 	s.ok()

@@ -16,10 +16,14 @@ import (
 // is the token's, a limitedLogin says to wait.
 func (s *socket) screen(ctx context.Context, token string) error {
 	look := s.gateway.deps.Screen
-	if look == nil {
+	denial := misshapen(token, s.gateway.opts.MaxControlLineBytes)
+	switch {
+	case denial != nil:
+	case look == nil:
 		return s.mayFail()
+	default:
+		denial = look.Screen(ctx, token)
 	}
-	denial := look.Screen(ctx, token)
 	if denial == nil {
 		return nil
 	}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/statuswire/statuswire/internal/natsproto"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -71,10 +70,6 @@ func (s *stream) begin() error {
 		return end(closeDenied(reasonNoBearer))
 	}
 	s.connect = connectOptions{AuthToken: s.token, Lang: s.body.name()}
-	line, err := linkConnect(s.connect)
-	if most := s.gateway.opts.MaxControlLineBytes; err != nil || len("CONNECT ")+len(line) > most {
-		return end(closeLongConnect(natsproto.ErrControlLineTooLong, most))
-	}
 	if err := s.login(s.ctx, s.connect, ""); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/statuswire/statuswire/internal/natsproto"
+	"github.com/statuswire/statuswire/status"
 )
 
 // webSocket is a socket that speaks the NATS client protocol over WebSocket.
@@ -31,6 +32,8 @@ func newWebSocket(g *Gateway, conn net.Conn, in *bufio.Reader, remote netip.Addr
 		parser: natsproto.Parser{
 			MaxControlLineBytes: g.opts.MaxControlLineBytes,
 			MaxPayloadBytes:     g.opts.MaxPayloadBytes,
+			TokenSubject:        status.GatewayToken,
+			MaxTokenBytes:       g.opts.maxPublishBytes(),
 			ConnectOnly:         true,
 		},
 	}

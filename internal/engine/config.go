@@ -99,6 +99,10 @@ func applyOptions(o *server.Options, opts Options, vars map[string]string) error
 	if o.AuthCallout != nil && o.AuthCallout.XKey == "" && leavesProcess(o) {
 		o.AuthCallout.XKey = vars["SEAL_KEY"]
 	}
+	if o.MaxControlLine == 0 {
+		o.MaxControlLine = server.MAX_CONTROL_LINE_SIZE
+	}
+	o.MaxControlLine = max(o.MaxControlLine, int32(opts.LineBytes))
 	o.NoSigs = true // the program handles signals
 	o.NoLog = true  // serverLog is set instead
 	return nil

@@ -34,6 +34,9 @@ type Options struct {
 	// listener, where the gateway's limits do not hold. Default: such a block is
 	// an error.
 	NativeWebSocket bool
+	// LineBytes is the longest line that a client may send, a link included; a
+	// larger max_control_line in Config holds. Default: what Config says.
+	LineBytes int
 	// Replicas is the number of servers that hold each stream. Default 1; 3 or 5
 	// in a cluster.
 	Replicas int
@@ -118,6 +121,9 @@ func (o Options) Validate() error {
 	}
 	if o.Replicas < 0 || o.Replicas > 5 {
 		bad("replicas %d: 1 to 5 are possible", o.Replicas)
+	}
+	if o.LineBytes < 0 || o.LineBytes > 1<<20 {
+		bad("line bytes %d: 0 to 1048576 are possible", o.LineBytes)
 	}
 	if o.ReadyTimeout < 0 {
 		bad("ready timeout %v is negative", o.ReadyTimeout)

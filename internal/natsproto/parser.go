@@ -16,6 +16,15 @@ var (
 	ErrConnectFirst       = errors.New("CONNECT must come first")
 )
 
+// PayloadError is ErrPayloadTooLarge with the most that is allowed.
+type PayloadError struct{ Most int }
+
+// Error implements error.
+func (e *PayloadError) Error() string { return ErrPayloadTooLarge.Error() }
+
+// Unwrap makes it an ErrPayloadTooLarge.
+func (e *PayloadError) Unwrap() error { return ErrPayloadTooLarge }
+
 // Kind is the verb of an operation.
 type Kind uint8
 
@@ -50,6 +59,9 @@ type Operation struct {
 type Parser struct {
 	MaxControlLineBytes int
 	MaxPayloadBytes     int
+	// MaxTokenBytes bounds the payload on TokenSubject in place of MaxPayloadBytes.
+	TokenSubject  string
+	MaxTokenBytes int
 	// ConnectOnly takes CONNECT and nothing else: who has not said who they are
 	// has no line and no payload collected. The handler clears it.
 	ConnectOnly bool
@@ -129,8 +141,12 @@ func (p *Parser) next(data []byte, op *Operation) (int, error) {
 
 // payload takes the size bytes that follow the line, and their CR LF.
 func (p *Parser) payload(data []byte, start, size int, op *Operation) (int, error) {
-	if size > p.MaxPayloadBytes {
-		return 0, ErrPayloadTooLarge
+	most := p.MaxPayloadBytes
+	if p.TokenSubject != "" && string(op.Subject) == p.TokenSubject {
+		most = p.MaxTokenBytes
+	}
+	if size > most {
+		return 0, &PayloadError{Most: most}
 	}
 	end := start + size
 	if len(data) < end+2 {
