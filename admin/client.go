@@ -22,11 +22,14 @@ const clientTimeout = 90 * time.Second
 // Client asks the admin service. Safe for concurrent use. What the service
 // refuses is a *status.Error: compare with errors.Is and the variables of this
 // package. Nobody there is ErrNoService.
-type Client struct{ nc *nats.Conn }
+type Client struct {
+	nc   *nats.Conn
+	name string
+}
 
-// NewClient returns a client on a connection that may publish admin.>: the
-// operator's. The connection stays the caller's.
-func NewClient(nc *nats.Conn) *Client { return &Client{nc} }
+// NewClient returns a client on a connection with the key of that name: a named one,
+// or OperatorName for the operator's of DIR/keys. The connection stays the caller's.
+func NewClient(nc *nats.Conn, name string) *Client { return &Client{nc, name} }
 
 // Create makes a conversation.
 func (c *Client) Create(ctx context.Context, r CreateRequest) (directory.Conversation, error) {
@@ -170,14 +173,14 @@ func (c *Client) ask(ctx context.Context, subject string, request, answer any) e
 	return c.send(ctx, subject, body, answer)
 }
 
-// send asks admin.<subject>.
+// send asks admin.<subject>.<name>.
 func (c *Client) send(ctx context.Context, subject string, body []byte, answer any) error {
 	if _, limited := ctx.Deadline(); !limited {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, clientTimeout)
 		defer cancel()
 	}
-	m, err := c.nc.RequestWithContext(ctx, "admin."+subject, body)
+	m, err := c.nc.RequestWithContext(ctx, "admin."+subject+"."+c.name, body)
 	if errors.Is(err, nats.ErrNoResponders) {
 		return ErrNoService
 	}

@@ -7,6 +7,11 @@
 //	nats req admin.session.list '{}'
 //	nats req admin.why '{"user":"alice","subject":"status.c1.engine"}'
 //
+// These are the operator's of DIR/keys; nats.conf adds to each its name, operator,
+// as the last token: admin.conversation.show.operator. A named key asks with its own
+// there, admin.conversation.show.ci, and may publish no other. That name is the
+// actor in the audit.
+//
 // Every request and answer is one JSON object; a field that is not known is an
 // error. A conversation is {"id", "owner", "members", "categories", "created"}.
 //
@@ -53,7 +58,7 @@
 //	                           with what it was read from; answer is the -ERR of a refusal
 //
 // Sessions, subscribers and why are of the node that answers. Each change and
-// each kick is an event of the audit, with the actor "operator".
+// each kick is an event of the audit, with who asked as the actor.
 //
 // An error is a micro error (headers Nats-Service-Error and
 // Nats-Service-Error-Code) whose body has the shape of the JetStream API,

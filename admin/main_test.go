@@ -52,7 +52,7 @@ func start(t testing.TB, opts admin.Options, prepare ...func(*house, *admin.Opti
 	must(t, h.service.Start(t.Context()))
 	t.Cleanup(func() { stop(t, h.service.Stop) })
 	h.nc = h.dial(t, set.Operator)
-	h.client = admin.NewClient(h.nc)
+	h.client = admin.NewClient(h.nc, admin.OperatorName)
 	return h
 }
 

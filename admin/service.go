@@ -102,7 +102,7 @@ func (e endpoint) name() string {
 	return e.noun + "-" + e.verb
 }
 
-// subject is the subject below admin.
+// subject is the subject below admin, without who asks.
 func (e endpoint) subject() string { return strings.TrimSuffix(e.noun+"."+e.verb, ".") }
 
 func (s *Service) endpoints() []endpoint {
@@ -157,7 +157,7 @@ func (s *Service) Start(ctx context.Context) error {
 	group := service.AddGroup("admin")
 	for _, e := range s.endpoints() {
 		err := group.AddEndpoint(e.name(), s.handler(e),
-			micro.WithEndpointSubject(e.subject()),
+			micro.WithEndpointSubject(e.subject()+".*"), // the last token is who asks
 			micro.WithEndpointMetadata(map[string]string{"request": e.request, "response": e.response}),
 			micro.WithEndpointPendingLimits(pendingRequests, pendingBytes))
 		if err != nil {
@@ -222,6 +222,11 @@ func (s *Service) handler(e endpoint) micro.Handler {
 		defer s.running.Done()
 		ctx, cancel := context.WithTimeout(s.ctx, s.opts.Timeout)
 		defer cancel()
+		ctx, known := withActor(ctx, r.Subject())
+		if !known {
+			s.refuse(r, e, ErrBadRequest.Withf("the subject does not end with the name of a key"))
+			return
+		}
 		answer, err := e.handle(ctx, r.Data())
 		if err != nil {
 			s.refuse(r, e, err)

@@ -147,13 +147,28 @@ func (o Options) keyClaims(userNkey string, key keyring.Key, pattern Pattern) *j
 	return c
 }
 
+// inTheNameOf is a subject that the role may publish as the key may: a request of
+// administration ends with who asks. It is false for one that would not end so.
+func inTheNameOf(key keyring.Key, subject string) (string, bool) {
+	if !strings.HasPrefix(subject, "admin.") {
+		return subject, true
+	}
+	before, ok := strings.CutSuffix(subject, "."+string(key.Role))
+	return before + "." + string(key.Name), ok
+}
+
 // permissionsOf are the permissions of the key: its role's, with the role's inboxes
-// replaced by the key's, and narrowed to the key's categories.
+// and name replaced by the key's, and narrowed to the key's categories.
 func permissionsOf(key keyring.Key, role jwt.Permissions) jwt.Permissions {
 	p := jwt.Permissions{
-		Pub:  jwt.Permission{Allow: role.Pub.Allow, Deny: role.Pub.Deny},
+		Pub:  jwt.Permission{Deny: role.Pub.Deny},
 		Sub:  jwt.Permission{Deny: role.Sub.Deny},
 		Resp: role.Resp,
+	}
+	for _, subject := range role.Pub.Allow {
+		if subject, ok := inTheNameOf(key, subject); ok {
+			p.Pub.Allow = append(p.Pub.Allow, subject)
+		}
 	}
 	for _, subject := range role.Sub.Allow {
 		if !strings.HasPrefix(subject, "_INBOX") {

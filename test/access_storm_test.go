@@ -75,7 +75,7 @@ func TestAccessChangesUnderLoad(t *testing.T) {
 limits { subscription_changes: 10000, categories: 100, connections_per_address: 1000, upgrades_per_address: 1000 }`))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	client := admin.NewClient(connectAs(t, s, "operator"))
+	client := admin.NewClient(connectAs(t, s, "operator"), admin.OperatorName)
 	began := time.Now()
 	now := func() int64 { return int64(time.Since(began)) }
 

@@ -94,7 +94,7 @@ func startLifeApp(dir string, keepLinks bool) (*lifeApp, error) {
 	if a.system, err = connectWithKey(e.NATS, keys.SystemFile(dir)); err != nil {
 		return nil, err
 	}
-	a.admin = admin.NewClient(a.operator)
+	a.admin = admin.NewClient(a.operator, admin.OperatorName)
 	return a, nil
 }
 

@@ -58,7 +58,7 @@ func dial(dataDir, key string) (*caller, error) {
 		nats.NoReconnect())
 	switch {
 	case err == nil:
-		c.nc, c.client = nc, admin.NewClient(nc)
+		c.nc, c.client = nc, admin.NewClient(nc, key)
 		return c, nil
 	case errors.Is(err, nats.ErrAuthorization):
 		return nil, fmt.Errorf("the server at %s does not know the key in %s: it has ended, or the server runs with another data folder, which --data names",
@@ -70,7 +70,7 @@ func dial(dataDir, key string) (*caller, error) {
 
 // readKey returns the key and the prefix of its inboxes.
 func readKey(dataDir, key string) (pair nkeys.KeyPair, inbox string, err error) {
-	if key == "operator" {
+	if key == admin.OperatorName {
 		pair, err = keys.ReadOperator(dataDir)
 		return pair, "_INBOX_operator", err
 	}

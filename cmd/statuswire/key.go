@@ -113,9 +113,9 @@ func (c *keyCreateCommand) print(out io.Writer, made admin.KeyInfo) error {
 	first := "sub 'status.*." + heard + "'"
 	switch keyring.Role(made.Role) {
 	case keyring.RoleOperator:
-		first = "req admin.key.list '{}'"
+		first = "req admin.key.list." + made.Name + " '{}'"
 	case keyring.RoleViewer:
-		first = "req admin.session.list '{}'"
+		first = "req admin.session.list." + made.Name + " '{}'"
 	case keyring.RoleService:
 	}
 	_, err := fmt.Fprintf(out, `created %s: %s

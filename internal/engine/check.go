@@ -88,7 +88,7 @@ func (c *checker) checkAccounts() {
 	const from, to = "status.*.*", "submit.$1.$2"
 	mapped, _ := lookUp(c.raw, "accounts", AccountStatus, "mappings", from)
 	if mapped != to {
-		c.fault(at("accounts", AccountStatus, "mappings"), "account %s needs mappings: { %q: %q }, the way of a status to the broadcaster", AccountStatus, from, to)
+		c.fault(at("accounts", AccountStatus, "mappings", from), "account %s needs mappings: { %q: %q }, the way of a status to the broadcaster", AccountStatus, from, to)
 	}
 }
 

@@ -50,6 +50,12 @@ func (c *checker) checkPatterns() {
 		}
 		if !restricted(u.Permissions) {
 			c.fault(at("accounts"), "the user $%s needs an allow list for publish and for subscribe: without one it may do everything, and keys of the role %s too", variable, role)
+			continue
+		}
+		for _, subject := range u.Permissions.Publish.Allow {
+			if subject == ">" || strings.HasPrefix(subject, "admin.") && !strings.HasSuffix(subject, "."+role) {
+				c.fault(at("accounts"), "the user $%s may publish %q, and so ask in the name of any key: let it end with who asks, as admin.conversation.*.%s does", variable, subject, role)
+			}
 		}
 		c.checkAuthUser(variable)
 	}

@@ -33,7 +33,11 @@ var uses = map[string]struct{ publish, subscribe []use }{
 	"OPERATOR_KEY": {
 		publish: []use{
 			{"submit.*.*", "status.c1.engine"},
-			{"admin.>", "admin.conversation.list"},
+			{"admin.conversation.*.operator", "admin.conversation.list"}, // by the mapping, as what follows
+			{"admin.category.*.operator", "admin.category.add"},
+			{"admin.session.*.operator", "admin.session.list"},
+			{"admin.key.*.operator", "admin.key.list"},
+			{"admin.why.operator", "admin.why"},
 			{"edge.*.*", "edge.c1.join"},
 			{"$SRV.>", "$SRV.PING.edge"},
 			{"$SYS.REQ.USER.INFO", "$SYS.REQ.USER.INFO"},
@@ -57,11 +61,11 @@ var uses = map[string]struct{ publish, subscribe []use }{
 	},
 	"VIEWER_KEY": {
 		publish: []use{
-			{"admin.conversation.show", "admin.conversation.show"},
-			{"admin.conversation.list", "admin.conversation.list"},
-			{"admin.session.list", "admin.session.list"},
-			{"admin.why", "admin.why"},
-			{"admin.key.list", "admin.key.list"},
+			{"admin.conversation.show.viewer", "admin.conversation.show.viewer"},
+			{"admin.conversation.list.viewer", "admin.conversation.list.viewer"},
+			{"admin.session.list.viewer", "admin.session.list.viewer"},
+			{"admin.why.viewer", "admin.why.viewer"},
+			{"admin.key.list.viewer", "admin.key.list.viewer"},
 			{"edge.*.*", "edge.c1.join"},
 			{"$SRV.PING", "$SRV.PING"},
 			{"$SRV.PING.>", "$SRV.PING.edge"},
@@ -142,7 +146,7 @@ var uses = map[string]struct{ publish, subscribe []use }{
 			{"$JS.API.STREAM.PURGE.STATUS", "$JS.API.STREAM.PURGE.STATUS"},
 		},
 		subscribe: []use{
-			{"admin.>", "admin.conversation.create"},
+			{"admin.>", "admin.conversation.create.operator"},
 			{"$SRV.>", "$SRV.PING"},
 			{"_INBOX_admin.>", "_INBOX_admin.abc.1"},
 		},
@@ -302,6 +306,9 @@ func TestEveryAllowLineOfNATSConfIsUsable(t *testing.T) {
 func seenAs(subject string) string {
 	if rest, ok := strings.CutPrefix(subject, "status."); ok {
 		return "submit." + rest
+	}
+	if strings.HasPrefix(subject, "admin.") && !strings.HasSuffix(subject, ".viewer") {
+		return subject + ".operator"
 	}
 	return subject
 }
