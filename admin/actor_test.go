@@ -35,7 +35,7 @@ func TestNobodyAsksInTheNameOfAnother(t *testing.T) {
 	}
 	_, err := h.nc.RequestMsg(forged, 5*time.Second)
 	must(t, err)
-	if got := strings.Join(heard.reasons(), "|"); got != "admin by operator: c2  conversation created" {
+	if got := strings.Join(heard.reasons(), "|"); got != "conversation_created by operator: c2 alice conversation created" {
 		t.Errorf("recorded %q, want it by operator", got)
 	}
 }

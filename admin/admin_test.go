@@ -332,7 +332,7 @@ func TestTheServiceIsFoundAsAMicroService(t *testing.T) {
 	slices.Sort(subjects)
 	want := []string{"admin.category.add.*", "admin.category.retire.*"}
 	for _, verb := range []string{"add", "create", "delete", "import", "list", "remove", "show"} {
-		want = append(want, "admin.conversation..*"+verb)
+		want = append(want, "admin.conversation."+verb+".*")
 	}
 	want = append(want, "admin.session.kick.*", "admin.session.list.*", "admin.why.*")
 	if info.Version != "1.2.3" || !slices.Equal(subjects, want) {

@@ -3,10 +3,13 @@
 package test
 
 import (
+	"bufio"
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +19,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
 )
 
 // connectNamed connects as the named key's client does: with its inbox prefix.
@@ -64,6 +68,14 @@ func seenBy(verb, subject string) string {
 	if rest, ok := strings.CutPrefix(subject, "status."); ok && verb == "pub" {
 		return "submit." + rest
 	}
+	for _, noun := range []string{"conversation", "session", "key"} {
+		if rest, ok := strings.CutPrefix(subject, "admin."+noun+"."); ok && verb == "pub" && !strings.Contains(rest, ".") {
+			return subject + ".operator"
+		}
+	}
+	if subject == "admin.why" {
+		return subject + ".operator"
+	}
 	return subject
 }
 
@@ -74,14 +86,14 @@ var roles = []struct {
 	may  []string
 }{
 	{"boss", []string{"--role", "operator"}, []string{
-		"pub admin.conversation.list", "pub admin.conversation.show", "pub admin.session.list", "pub admin.why", "pub admin.key.list",
-		"pub admin.conversation.create", "pub admin.conversation.delete", "pub admin.session.kick", "pub admin.key.create", "pub admin.key.end",
+		"pub admin.conversation.list.$me", "pub admin.conversation.show.$me", "pub admin.session.list.$me", "pub admin.why.$me", "pub admin.key.list.$me",
+		"pub admin.conversation.create.$me", "pub admin.conversation.delete.$me", "pub admin.session.kick.$me", "pub admin.key.create.$me", "pub admin.key.end.$me",
 		"pub edge.c1.join", "pub edge.c1.history", "pub status.c1.engine", "pub status.c1.tool",
 		"pub $JS.API.STREAM.INFO.STATUS", "pub $JS.API.STREAM.INFO.AUDIT", "pub $SRV.PING",
 		"sub status.>", "sub status.*.*", "sub status.*.engine", "sub status.c1.engine", "sub presence.c1", "sub audit.>", "sub _INBOX_key.boss.x",
 	}},
 	{"eye", []string{"--role", "viewer"}, []string{
-		"pub admin.conversation.list", "pub admin.conversation.show", "pub admin.session.list", "pub admin.why", "pub admin.key.list",
+		"pub admin.conversation.list.$me", "pub admin.conversation.show.$me", "pub admin.session.list.$me", "pub admin.why.$me", "pub admin.key.list.$me",
 		"pub edge.c1.join", "pub edge.c1.history",
 		"pub $JS.API.STREAM.INFO.STATUS", "pub $JS.API.STREAM.INFO.AUDIT", "pub $SRV.PING",
 		"sub status.>", "sub status.*.*", "sub status.*.engine", "sub status.c1.engine", "sub presence.c1", "sub audit.>", "sub _INBOX_key.eye.x",
@@ -94,8 +106,13 @@ var roles = []struct {
 	}},
 }
 
+// of is what the key of that name does: $me is its name.
+func of(key, what string) string { return strings.ReplaceAll(what, "$me", key) }
+
 // nobodyMay is what none of them may do.
 var nobodyMay = []string{
+	"pub admin.conversation.create", "pub admin.conversation.list", "pub admin.why", "pub admin.key.create.operator", "pub admin.key.list.other",
+	"pub admin.conversation.delete.$me.operator", "pub admin.why.operator", "pub admin.$me",
 	"pub edge.c1.join.alice", "pub ingest.c1.engine", "pub presence.c1", "pub audit.denied", "pub audit.admin.changed", "pub _INBOX.x", "pub _INBOX_key.ci.x",
 	"pub $KV.keys.eye", "pub $KV.directory.c1", "pub marks.x", "pub $SYS.REQ.USER.AUTH",
 	"pub $JS.API.STREAM.PURGE.STATUS", "pub $JS.API.STREAM.DELETE.AUDIT", "pub $JS.API.STREAM.DELETE.KV_keys", "pub $JS.API.STREAM.UPDATE.STATUS",
@@ -117,10 +134,11 @@ func TestEachRoleCanDoWhatItMayAndNothingElse(t *testing.T) {
 		t.Run(r.key, func(t *testing.T) {
 			may := map[string]bool{}
 			for _, what := range r.may {
-				may[what] = true
+				may[of(r.key, what)] = true
 			}
 			nc, refused := connectNamed(t, s, r.key)
 			for _, what := range everything {
+				what = of(r.key, what)
 				if got := lets(t, nc, refused, what); got != may[what] {
 					t.Errorf("%s: allowed is %v, want %v", what, got, may[what])
 				}
@@ -228,7 +246,7 @@ func TestKeysOutliveARestartOnAnotherPort(t *testing.T) {
 	if again.NATS == s.NATS {
 		t.Fatal("the port is the same, which proves nothing")
 	}
-	out := newNATSCLI(t, again).run(t, "--context", "eye", "req", "admin.key.list", "{}", "--raw")
+	out := newNATSCLI(t, again).run(t, "--context", "eye", "req", "admin.key.list.eye", "{}", "--raw")
 	wantIn(t, "admin.key.list", out, `"name":"eye"`)
 	if strings.Contains(out, "gone") {
 		t.Errorf("the ended key is back: %s", out)
@@ -321,5 +339,103 @@ func TestAViewerIsToldAtOnceWhatItMayNotDo(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(s.DataDir, "keys", "mine.nk")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the seed that was refused is still there: %v", err)
+	}
+}
+
+// Two operators, and each act in the audit with the name of who did it, whatever
+// they write into subject and header.
+func TestTheAuditNamesTheKeyOfWhoAsked(t *testing.T) {
+	s := startStatuswire(t)
+	cli := newNATSCLI(t, s)
+	for _, name := range []string{"bob", "carol"} {
+		s.run(t, "key", "create", name, "--role", "operator")
+		s.run(t, "conversation", "create", "by-cli-"+name, "--owner", "alice", "--as", name)
+		out := cli.run(t, "--context", name, "req", "admin.conversation.create."+name, `{"id":"by-nats-`+name+`","owner":"alice"}`, "--raw")
+		wantIn(t, "nats req", out, `"by-nats-`+name+`"`)
+	}
+	s.run(t, "session", "kick", "--user", "alice", "--as", "bob")
+	out := cli.run(t, "req", "admin.conversation.create", `{"id":"by-dir-keys","owner":"alice"}`, "--raw")
+	wantIn(t, "nats req", out, `"by-dir-keys"`)
+
+	// Headers as nats.go writes them, and as it does not: a bare line feed, an end of
+	// the header before the end.
+	conn, lines := rawLogin(t, s, "bob")
+	const claim = `Nats-Request-Info: {"acc":"STATUS","user":"carol"}`
+	for i, header := range []string{
+		"NATS/1.0\r\n" + claim + "\r\n\r\n",
+		"NATS/1.0\r\nA: b\n" + claim + "\r\n\r\n",
+		"NATS/1.0\r\nA: b\n" + claim + "\r\n\r\nB: c\r\n\r\n",
+		"NATS/1.0\r\nActor: carol\r\n\r\n",
+	} {
+		body := fmt.Sprintf(`{"id":"forged-%d","owner":"alice"}`, i)
+		fmt.Fprintf(conn, "HPUB admin.conversation.create.bob _INBOX_key.bob.x %d %d\r\n%s%s\r\n", len(header), len(header)+len(body), header, body)
+		rawUntil(t, lines, fmt.Sprintf(`"forged-%d"`, i))
+	}
+	for _, subject := range []string{"admin.conversation.create.carol", "admin.conversation.create.operator", "admin.conversation.create"} {
+		fmt.Fprintf(conn, "PUB %s 2\r\n{}\r\n", subject)
+		rawUntil(t, lines, "Permissions Violation for Publish")
+	}
+	for conversation, actor := range map[string]string{
+		"by-cli-bob": "bob", "by-nats-bob": "bob", "by-cli-carol": "carol", "by-nats-carol": "carol", "by-dir-keys": "operator",
+		"forged-0": "bob", "forged-1": "bob", "forged-2": "bob", "forged-3": "bob",
+	} {
+		record := s.record(t, "AUDIT_ADMIN", `"conversation":"`+conversation+`"`)
+		wantIn(t, "the record of "+conversation, record, `"actor":"`+actor+`"`)
+	}
+	wantIn(t, "the record of the kick", s.record(t, "AUDIT_ADMIN", `"sessions ended`), `"actor":"bob"`)
+}
+
+// rawLogin logs in with a named key and leaves the rest to the caller.
+func rawLogin(t *testing.T, s *statuswire, name string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	seed, err := os.ReadFile(filepath.Join(s.DataDir, "keys", name+".nk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kp, err := nkeys.FromSeed(bytes.TrimSpace(seed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := kp.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.NATS, "nats://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(cliTimeout)); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(conn)
+	info := rawUntil(t, lines, "INFO ")
+	var said struct{ Nonce string }
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(info, "INFO ")), &said); err != nil {
+		t.Fatal(err)
+	}
+	signature, err := kp.Sign([]byte(said.Nonce))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "CONNECT {\"nkey\":%q,\"sig\":%q,\"headers\":true,\"no_responders\":true,\"verbose\":false,\"protocol\":1}\r\nSUB _INBOX_key.%s.> 1\r\nPING\r\n",
+		public, base64.RawURLEncoding.EncodeToString(signature), name)
+	rawUntil(t, lines, "PONG")
+	return conn, lines
+}
+
+// rawUntil reads to the line that has the text.
+func rawUntil(t *testing.T, lines *bufio.Reader, text string) string {
+	t.Helper()
+	var all strings.Builder
+	for {
+		line, err := lines.ReadString('\n')
+		all.WriteString(line)
+		if err != nil {
+			t.Fatalf("no line with %q: %v; there is\n%s", text, err, all.String())
+		}
+		if strings.Contains(line, text) {
+			return line
+		}
 	}
 }

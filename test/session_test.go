@@ -132,6 +132,12 @@ func (s *statuswire) wantAudit(t *testing.T, text string) {
 
 func (s *statuswire) wantRecord(t *testing.T, stream, text string) {
 	t.Helper()
+	s.record(t, stream, text)
+}
+
+// record waits for a record in the stream that has the text.
+func (s *statuswire) record(t *testing.T, stream, text string) string {
+	t.Helper()
 	nc := connectAs(t, s, "operator")
 	var records []string
 	for deadline := time.Now().Add(browserTimeout); time.Now().Before(deadline); {
@@ -141,10 +147,11 @@ func (s *statuswire) wantRecord(t *testing.T, stream, text string) {
 			continue
 		}
 		if records = append(records, string(m.Data)); strings.Contains(string(m.Data), text) {
-			return
+			return string(m.Data)
 		}
 	}
 	t.Errorf("no record has %s; there are\n%s", text, strings.Join(records, "\n"))
+	return ""
 }
 
 func TestACategoryComesAndGoesWhileBrowsersListen(t *testing.T) {
