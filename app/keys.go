@@ -17,7 +17,7 @@ func (a *App) startKeyring(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.keyring = keyring.New(nc, keyring.Options{Logger: a.log})
+	a.keyring = keyring.New(nc, keyring.Options{Storable: a.storable(engine.BucketStream(engine.BucketKeys)), Logger: a.log})
 	a.keyring.OnChange(func() {
 		if a.calloutUp.Load() { // before it, nobody has logged in with one
 			a.callout.KeysChanged()

@@ -32,6 +32,7 @@ type Bucket[T any] struct {
 	missed  error                   // why a watch is to be broken that is not followed yet
 	broken  error                   // why the watch is broken, nil when it is not
 	since   time.Time               // since when
+	loaded  uint64                  // reconnects that the connection had had when the view was loaded
 }
 
 // New returns the bucket of that name, which must exist and which nc may read and
@@ -85,7 +86,7 @@ func (b *Bucket[T]) Start(ctx context.Context) error {
 		return fmt.Errorf("bucket %s: %w", b.name, err)
 	}
 	b.view.replace(t)
-	b.setBroken(nil)
+	b.setLoaded(w)
 	b.ended.Go(func() { b.run(running, w) })
 	b.ended.Go(func() { b.notify.run(running) })
 	b.mu.Lock()
@@ -134,6 +135,14 @@ func (b *Bucket[T]) setBroken(reason error) {
 	b.broken = reason
 }
 
+// setLoaded says that the view has what the watch has begun with.
+func (b *Bucket[T]) setLoaded(w *watch) {
+	b.setBroken(nil)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.loaded = w.reconnects
+}
+
 // Ready is nil while the view follows the bucket. Otherwise look-ups still
 // answer what was last known, and the error says why and since when.
 func (b *Bucket[T]) Ready() error {
@@ -144,6 +153,8 @@ func (b *Bucket[T]) Ready() error {
 		return fmt.Errorf("the bucket %s is not up to date since %s: %w", b.name, b.since.UTC().Format(time.RFC3339), b.broken)
 	case !b.nc.IsConnected():
 		return fmt.Errorf("the bucket %s is not up to date: its connection is lost", b.name)
+	case b.nc.Stats().Reconnects != b.loaded:
+		return fmt.Errorf("the bucket %s is not up to date: its connection was lost, and it is not read again yet", b.name)
 	}
 	return nil
 }

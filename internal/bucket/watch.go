@@ -36,6 +36,8 @@ type watch struct {
 	read     uint64 // consumer sequence of the last message
 	pending  uint64 // messages that were still to come after it
 	stored   uint64 // last revision of the stream before the consumer was made
+
+	reconnects uint64 // that the connection had had before
 }
 
 // openWatch makes a consumer that starts with the last message of each key.
@@ -43,6 +45,7 @@ func (b *Bucket[T]) openWatch(ctx context.Context) (*watch, error) {
 	b.mu.Lock()
 	b.missed = nil
 	b.mu.Unlock()
+	reconnects := b.nc.Stats().Reconnects
 	// While a cluster elects, requests are not answered at all: give up soon.
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -76,6 +79,8 @@ func (b *Bucket[T]) openWatch(ctx context.Context) (*watch, error) {
 		consumer: consumer, messages: messages,
 		pending: consumer.CachedInfo().NumPending,
 		stored:  stream.CachedInfo().State.LastSeq,
+
+		reconnects: reconnects,
 	}, nil
 }
 
@@ -162,11 +167,11 @@ func (b *Bucket[T]) run(ctx context.Context, w *watch) {
 		b.setBroken(err)
 		b.opts.Logger.Warn("bucket: watch broke, loading the bucket again", "bucket", b.name, "error", err)
 		var t *table[T]
-		if w, t, err = b.loadUntil(ctx); err != nil {
+		if w, t, err = b.loadOrRescue(ctx); err != nil {
 			return // ctx has ended or the connection is closed for good
 		}
 		changed := b.view.replace(t)
-		b.setBroken(nil)
+		b.setLoaded(w)
 		b.opts.Logger.Info("bucket: watch is back", "bucket", b.name, "entries", b.view.live(), "changed", len(changed))
 		b.notify.announce(changed...)
 	}

@@ -183,14 +183,17 @@ func (b *Bucket[T]) writable() error {
 	if b.stop == nil || errors.Is(b.broken, errStopped) {
 		return fmt.Errorf("%w: it is not running", ErrUnavailable)
 	}
-	return b.storable()
+	if err := b.storable(); err != nil {
+		return unavailable(err)
+	}
+	return nil
 }
 
 // storable is what who writes is told while the bucket cannot store: nothing would
 // come of the write but a time-out.
 func (b *Bucket[T]) storable() error {
 	if err := b.opts.Storable(); err != nil {
-		return unavailable(status.ErrUnavailable.Withf("nothing can be changed at the moment: %v: try again", err))
+		return status.ErrUnavailable.Withf("nothing can be changed at the moment: %v: try again", err)
 	}
 	return nil
 }

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -253,6 +255,53 @@ func TestABucketMadeAnewIsLoadedAnew(t *testing.T) {
 	create(t, d, "fresh")
 	if err := d.Ready(); err != nil {
 		t.Error(err)
+	}
+}
+
+// The folder of the streams was removed under the server: nothing can be stored until
+// the engine has made everything anew.
+func TestABucketThatBeganAnewIsWrittenFromMemory(t *testing.T) {
+	e := startEngine(t)
+	var failing atomic.Bool
+	d := startDirectory(t, e, kv.Options{Storable: func() error {
+		if failing.Load() {
+			return errors.New("stream KV_directory cannot store: it is not there any more")
+		}
+		return nil
+	}})
+	for i := range 1500 { // more than are on their way at once
+		create(t, d, status.ConversationID(fmt.Sprintf("c%d", i)))
+	}
+	if err := d.Delete(t.Context(), "c7"); err != nil {
+		t.Fatal(err)
+	}
+	failing.Store(true)
+	if err := os.RemoveAll(e.StoreDir()); err != nil {
+		t.Fatal(err)
+	}
+	if anew, err := e.Restart(t.Context()); err != nil || len(anew) == 0 {
+		t.Fatalf("began anew: %v, %v", anew, err)
+	}
+	eventually(t, "it is up to date", func() bool { return d.Ready() == nil })
+	failing.Store(false)
+	other := startDirectory(t, e, kv.Options{}) // reads what is stored
+	list, err := other.List(t.Context(), "")
+	if err != nil || len(list) != 1499 || knows(other, "c7") || !knows(d, "c0") {
+		t.Errorf("%d of 1499 are stored, the deleted one %v, the view knows the others %v, %v", len(list), knows(other, "c7"), knows(d, "c0"), err)
+	}
+	create(t, d, "fresh")
+}
+
+func TestAChangeIsRefusedAtOnceWhileNothingCanBeStored(t *testing.T) {
+	e := startEngine(t)
+	d := startDirectory(t, e, kv.Options{Storable: func() error { return errors.New("stream KV_directory cannot store: no space left on device") }})
+	err := d.Create(t.Context(), directory.Conversation{ID: "c1", Owner: "alice"})
+	var told *status.Error
+	if !errors.Is(err, directory.ErrUnavailable) || !errors.As(err, &told) || told.ErrCode != status.ErrUnavailable.ErrCode || !strings.Contains(told.Description, "no space left on device") {
+		t.Errorf("got %v", err)
+	}
+	if o := d.Import(t.Context(), []directory.Conversation{{ID: "c2", Owner: "alice"}}); !errors.Is(o[0].Err, directory.ErrUnavailable) {
+		t.Errorf("an import: %+v", o)
 	}
 }
 
