@@ -82,11 +82,12 @@ func (b *Broadcaster) forward(m *nats.Msg) *status.Error {
 	if relayed {
 		m.Reply = b.relay.expect(m.Reply)
 	}
+	b.counts.forwarded.Add(1) // before it can be acknowledged
 	err := b.nc.PublishMsg(m)
 	if err == nil {
-		b.counts.forwarded.Add(1)
 		return nil
 	}
+	b.counts.forwarded.Add(^uint64(0))
 	if relayed {
 		b.relay.forget()
 	}
