@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -88,7 +89,13 @@ func startStatuswire(t testing.TB, flags ...string) *statuswire {
 // startStatuswireIn is startStatuswire with a data folder of an earlier server.
 func startStatuswireIn(t testing.TB, dataDir string, flags ...string) *statuswire {
 	t.Helper()
-	s := launch(t, dataDir, flags...)
+	return launch(t, dataDir, flags...).whenReady(t)
+}
+
+// whenReady waits until the server is ready. It ends with the test, and shows its log
+// when the test has failed.
+func (s *statuswire) whenReady(t testing.TB) *statuswire {
+	t.Helper()
 	t.Cleanup(func() {
 		s.Stop()
 		if t.Failed() {
@@ -104,13 +111,21 @@ func startStatuswireIn(t testing.TB, dataDir string, flags ...string) *statuswir
 // launch starts the process and does not wait for it.
 func launch(t testing.TB, dataDir string, flags ...string) *statuswire {
 	t.Helper()
+	return launchBy(t, nil, dataDir, flags...)
+}
+
+// launchBy is launch by a program that in the end becomes the server: its arguments,
+// in front of those of the server.
+func launchBy(t testing.TB, by []string, dataDir string, flags ...string) *statuswire {
+	t.Helper()
 	endpoints := filepath.Join(dataDir, "endpoints.json")
 	if err := os.Remove(endpoints); err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err) // an old file would name the addresses of an earlier server
 	}
 	s := &statuswire{Bin: binary(t), DataDir: dataDir, log: &lockedBuffer{}, ended: make(chan struct{})}
-	args := append([]string{"serve", "--data", dataDir, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0"}, flags...)
-	s.cmd = exec.Command(s.Bin, args...)
+	args := append(slices.Clone(by), s.Bin, "serve", "--data", dataDir, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
+	args = append(args, flags...)
+	s.cmd = exec.Command(args[0], args[1:]...)
 	s.cmd.Dir = t.TempDir() // where no statuswire.conf lies about
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	endWithTests(s.cmd)

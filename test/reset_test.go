@@ -102,10 +102,10 @@ func TestAStreamThatWasMadeAnewIsNotTakenForTheOldOne(t *testing.T) {
 
 // An operator removes the stream of a server that runs, and makes it again.
 func TestAStreamThatIsMadeAnewUnderARunningServer(t *testing.T) {
-	const names = `"$JS.API.STREAM.NAMES"` // allowed to the operator
+	const names = `"$JS.API.STREAM.NAMES"` // allowed to the operator first
 	conf := string(shipped.DefaultNATSConfig())
-	if strings.Count(conf, names) != 1 {
-		t.Fatalf("nats.conf does not allow %s once", names)
+	if !strings.Contains(conf, names) {
+		t.Fatalf("nats.conf does not allow %s", names)
 	}
 	opts := app.Options{DataDir: t.TempDir(), HTTP: "127.0.0.1:0"}
 	opts.Engine.Listen = "127.0.0.1:0"

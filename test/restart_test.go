@@ -19,7 +19,7 @@ func connectAs(t testing.TB, s *statuswire, name string, opts ...nats.Option) *n
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect(s.NATS, append(opts, key, nats.MaxReconnects(0))...)
+	nc, err := nats.Connect(s.NATS, append([]nats.Option{key, nats.MaxReconnects(0)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
