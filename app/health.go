@@ -3,10 +3,13 @@ package app
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/history"
 	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/storage"
 )
@@ -39,11 +42,34 @@ func (a *App) storageChanged(c storage.Change) {
 	if !c.Recovered {
 		return
 	}
+	if slices.Contains(c.Anew, engine.StreamStatus) {
+		// Nothing is stored before this has returned: nobody takes a status of the new
+		// stream for one of the old. What was read of its epoch must be too old first.
+		time.Sleep(history.EpochFresh)
+		a.fanout.CheckEpoch()
+	}
+	a.awaitViews()
 	for _, name := range c.Anew {
 		a.audit.Record(audit.Event{Kind: audit.KindStorage, Subject: name, Reason: "stream " + name + " began anew, empty: what was stored in it is gone"})
 	}
 	a.audit.Record(audit.Event{Kind: audit.KindStorage, Reason: "all streams store again after " + c.Lasted.String()})
 }
+
+// awaitViews waits for the directory and the keyring, which read their buckets again
+// behind a restart, and write them again when they began anew.
+func (a *App) awaitViews() {
+	for deadline := time.Now().Add(viewsTimeout); time.Now().Before(deadline); time.Sleep(viewsEvery) {
+		if a.directory.Ready() == nil && a.keyring.Ready() == nil {
+			return
+		}
+	}
+	a.log.Warn("the directory or the keyring is not up to date yet")
+}
+
+const (
+	viewsTimeout = 5 * time.Second
+	viewsEvery   = 10 * time.Millisecond
+)
 
 // Dead is closed when only a new process can serve again; Alive says why.
 func (a *App) Dead() <-chan struct{} { return a.storage.Dead() }
@@ -66,6 +92,9 @@ func (a *App) Ready() error {
 	}
 	if a.directory.Ready() != nil {
 		return errors.New("the directory is not up to date")
+	}
+	if a.keyring.Ready() != nil {
+		return errors.New("the keyring is not up to date")
 	}
 	return nil
 }

@@ -18,15 +18,16 @@ func (f *Fanout) watchEpoch() {
 	for {
 		select {
 		case <-ticker.C:
-			f.checkEpoch()
+			f.CheckEpoch()
 		case <-f.ctx.Done():
 			return
 		}
 	}
 }
 
-// checkEpoch ends the topics whose stream is no more.
-func (f *Fanout) checkEpoch() {
+// CheckEpoch ends the topics whose stream is no more. That is done once a second;
+// who knows that the stream was made anew need not wait.
+func (f *Fanout) CheckEpoch() {
 	ctx, cancel := context.WithTimeout(f.ctx, f.opts.RepairTimeout)
 	defer cancel()
 	now, err := f.repair.Epoch(ctx)

@@ -18,8 +18,8 @@ func epochOf(created time.Time) string {
 	return strconv.FormatInt(created.UnixNano(), 36)
 }
 
-// epochFresh is for how long an epoch that was read is taken for the one of now.
-const epochFresh = time.Second
+// EpochFresh is for how long an epoch that was read is taken for the one of now.
+const EpochFresh = time.Second
 
 // knownEpoch is the epoch that was last read. Safe for concurrent use.
 type knownEpoch struct {
@@ -41,7 +41,7 @@ func (k *knownEpoch) set(epoch string) { k.read.Store(&readEpoch{epoch, time.Now
 func (r *Reader) Epoch(ctx context.Context) (string, error) {
 	known := r.epoch.read.Load()
 	if known != nil {
-		if time.Since(known.at) < epochFresh || !r.epoch.asking.CompareAndSwap(false, true) {
+		if time.Since(known.at) < EpochFresh || !r.epoch.asking.CompareAndSwap(false, true) {
 			return known.epoch, nil // somebody else asks already
 		}
 		defer r.epoch.asking.Store(false)

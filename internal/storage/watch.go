@@ -36,7 +36,8 @@ type Change struct {
 	Failed []Fault
 	// Good is when all was well for the last time, with Failed.
 	Good time.Time
-	// Recovered: all streams store again; the rest goes with it.
+	// Recovered: all streams store again, and count as well as soon as OnChange has
+	// returned. The rest goes with it.
 	Recovered bool
 	// Lasted is how long it has lasted.
 	Lasted time.Duration
@@ -288,10 +289,10 @@ func (w *Watch) all(cause string) (faults []Fault) {
 func (w *Watch) tell(now time.Time, faults []Fault) {
 	before := w.Faults()
 	if len(faults) == 0 {
-		w.faults.Store(nil)
 		if len(before) > 0 {
 			w.recovered(now)
 		}
+		w.faults.Store(nil)
 		w.good = now
 		return
 	}
