@@ -18,6 +18,9 @@
 // Replay measures something else: what reading a long history does to the server's
 // memory and to the delivery of what is published meanwhile.
 //
+// RunJunk measures what logins cost: those with a token that nobody has signed,
+// beside valid ones.
+//
 // Linux only: another process's CPU time is read from its own clock, and the
 // crowd is one epoll loop, so that reading takes little from who is measured.
 package bench

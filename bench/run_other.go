@@ -20,5 +20,8 @@ func Replay(context.Context, ReplayOptions) (ReplayReport, error) {
 // RunStorm is for Linux only.
 func RunStorm(context.Context, StormOptions) (StormReport, error) { return StormReport{}, errLinuxOnly }
 
+// RunJunk is for Linux only.
+func RunJunk(context.Context, JunkOptions) (JunkReport, error) { return JunkReport{}, errLinuxOnly }
+
 // Serve is for Linux only.
 func Serve([]string) error { return errLinuxOnly }
