@@ -109,12 +109,17 @@ func New(opts Options) (*App, error) {
 	if opts.ProxyProtocol && len(opts.Gateway.TrustedProxies) == 0 {
 		return nil, errors.New("ProxyProtocol without TrustedProxies: say whose PROXY headers are believed")
 	}
+	asked := opts
+	if err := opts.shareDescriptors(); err != nil {
+		return nil, err
+	}
 	set, err := keys.Load(opts.DataDir)
 	if err != nil {
 		return nil, err
 	}
 	a := &App{opts: opts, noise: noise.New(opts.Logger.Handler(), noise.Options{Network: limit.Network}), keys: set, sessions: session.NewRegistry()}
 	a.log = slog.New(a.noise)
+	asked.Report(a.log)
 
 	engineOpts := opts.Engine
 	engineOpts.Keys = set

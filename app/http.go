@@ -37,17 +37,18 @@ func (a *App) startHTTP(context.Context) error {
 		return err
 	}
 	a.httpAddr = listener.Addr()
-	callers, newcomers := newCallers(a.opts.Gateway, a.gateway.Hit), newNewcomers()
+	connections, newcomers := a.gateway.Connections(), newNewcomers()
 	server := &http.Server{
-		Handler:           a.routes(),
+		Handler:           connections.Handler(a.routes()),
 		ReadHeaderTimeout: a.headTimeout(),
 		ReadTimeout:       a.headTimeout() + bodyTimeout,
 		WriteTimeout:      answerTimeout,
 		MaxHeaderBytes:    maxHeadBytes + cmp.Or(a.opts.Gateway.MaxControlLineBytes, gateway.DefaultOptions().MaxControlLineBytes),
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          noise.Lines(a.log, slog.LevelWarn),
+		ConnContext:       connections.Context,
 		ConnState: func(conn net.Conn, s http.ConnState) {
-			callers.state(conn, s)
+			connections.State(conn, s)
 			newcomers.state(conn, s)
 		},
 	}

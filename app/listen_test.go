@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -172,25 +174,113 @@ func TestALimitOnConnectionsShowsInMetricsAndAudit(t *testing.T) {
 	}
 }
 
-func TestAnAddressHasSoManyConnectionsUnderWay(t *testing.T) {
-	a := newApp(t, app.Options{Gateway: gateway.Options{
-		ConnectTimeout: time.Minute, Limits: limit.Options{ConnectionsPerAddress: limit.Rule{Value: 2}},
+func TestAnAddressHasSoManyConnectionsWhateverTheyDo(t *testing.T) {
+	dir := t.TempDir()
+	a := newApp(t, app.Options{DataDir: dir, Gateway: gateway.Options{
+		ConnectTimeout: time.Minute, Limits: limit.Options{ConnectionsPerAddress: limit.Rule{Value: 3}},
 	}})
 	start(t, a)
+	refused := "429 this address has 3 connections, which is its limit: close one first"
+	sockets := []net.Conn{call(t, a, upgrade), call(t, a, upgrade)}
+	for _, s := range sockets {
+		if got := answered(t, s); got != "101" {
+			t.Fatal(got)
+		}
+	}
 	idle := call(t, a, health)
 	if got := answered(t, idle); got != "200 ok" {
-		t.Fatal(got) // it is idle now, and does not count
+		t.Fatal(got)
 	}
-	half := []net.Conn{call(t, a, "GET / HT"), call(t, a, "")}
-	// The listener takes one after the other, so both have been counted by then.
-	if got := answered(t, call(t, a, health)); got != "closed" {
-		t.Fatalf("a third one: %q", got)
+	third := call(t, a, upgrade) // the idle one gives way
+	if got := answered(t, third); got != "101" {
+		t.Fatalf("a third socket: %q", got)
 	}
-	_ = half[0].Close()
+	if _, err := idle.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the idle connection is not closed: %v", err)
+	}
+	if got := answered(t, call(t, a, upgrade)); got != refused {
+		t.Errorf("a fourth socket: %q", got)
+	}
+	if got := answered(t, call(t, a, "GET /v1/conversations/c1/events HTTP/1.1\r\nHost: x\r\n\r\n")); !strings.HasPrefix(got, "429 ") {
+		t.Errorf("a stream: %q", got)
+	}
+	if got := answered(t, call(t, a, health)); got != "200 ok" {
+		t.Errorf("a health check beside them: %q", got)
+	}
+	_ = third.Close()
 	deadline := time.Now().Add(10 * time.Second)
-	for answered(t, call(t, a, health)) != "200 ok" {
+	for answered(t, call(t, a, upgrade)) != "101" {
 		if time.Now().After(deadline) {
 			t.Fatal("what is closed counts still")
 		}
 	}
+	if _, metrics := get(t, a.Endpoints().HTTP+"/metrics"); !strings.Contains(metrics, "\nstatuswire_http_connections 4\n") { // and the one that asks
+		t.Errorf("the metrics say something else than four:\n%s", grep(metrics, "statuswire_http"))
+	}
+}
+
+func TestConnectionsOfAllTogetherAreBoundedByTheDescriptors(t *testing.T) {
+	log := &lockedLog{}
+	// 110 leave 6 for browsers.
+	a := newApp(t, app.Options{Descriptors: 110, Logger: log.logger(), Gateway: gateway.Options{ConnectTimeout: time.Minute,
+		Limits: limit.Options{Connections: limit.Rule{Value: 10}}}})
+	start(t, a)
+	for i := range 6 {
+		if got := answered(t, call(t, a, upgrade)); got != "101" {
+			t.Fatalf("socket %d: %q", i, got)
+		}
+	}
+	const full = "503 this server has all the connections that it can have: try again"
+	if got := answered(t, call(t, a, upgrade)); got != full {
+		t.Errorf("one more: %q", got)
+	}
+	stream := call(t, a, "GET /v1/conversations/c1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(stream), nil)
+	if err != nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "5" || !resp.Close {
+		t.Errorf("a stream: %v, %v", resp, err)
+	}
+	if got := answered(t, call(t, a, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")); got != "200 ready" {
+		t.Errorf("a health check beside them: %q", got)
+	}
+	for _, want := range []string{
+		`msg="connections of all browsers together" limit=6 descriptors=110 reserved=104`,
+		"limits.connections is 10, but of the 110 files that this process may open 6 are left for browsers",
+	} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log has no %q:\n%s", want, log)
+		}
+	}
+	if _, err := app.New(app.Options{DataDir: t.TempDir(), Descriptors: 100}); err == nil || !strings.Contains(err.Error(), "ulimit -n") {
+		t.Errorf("with 100 descriptors: %v", err)
+	}
+}
+
+func grep(text, part string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+// lockedLog collects what is logged.
+type lockedLog struct {
+	mu  sync.Mutex // guards buf
+	buf strings.Builder
+}
+
+func (l *lockedLog) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
 }

@@ -85,10 +85,11 @@ func buildInfo() (version, revision string) {
 }
 
 func (a *App) gatewayStats() metrics.GatewayStats {
-	s := a.gateway.Stats()
+	s, http := a.gateway.Stats(), a.gateway.Connections().Usage()
 	return metrics.GatewayStats{
 		Credentials: s.Credentials, IdleGrants: s.IdleGrants, IdleBytes: s.IdleBytes, Links: s.Links, LinksKept: s.LinksKept,
 		SlowCloses: s.SlowCloses, Shed: s.Shed, Sheltered: s.Sheltered, Resumed: s.Resumed,
+		HTTPConnections: http.Used, HTTPConnectionsLimit: http.Limit,
 	}
 }
 

@@ -31,6 +31,10 @@ type Options struct {
 	// with a PROXY header that says where it comes from. Default: false.
 	ProxyProtocol bool
 
+	// Descriptors is how many files and sockets the process may have open, which
+	// bounds Gateway.Limits.Connections. Default: what the system says.
+	Descriptors int
+
 	// Demo adds a demo conversation with a simulated agent run, and the demo
 	// users' tokens for the page. Only on a loopback address.
 	Demo bool

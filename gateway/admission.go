@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/internal/audit"
+	"github.com/statuswire/statuswire/internal/httpconn"
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/status"
@@ -42,16 +43,23 @@ func newAdmission(rules limit.Options) *admission {
 	}
 }
 
-// enter asks for a socket from the address. Unless the verdict is Refused, the
-// caller ends with leave of what it gets. The limits of the address come first,
-// so that one address alone does not use up what is for all.
-func (a *admission) enter(now time.Time, from netip.AddrPort) (*place, limit.Verdict) {
-	p := &place{admission: a, from: from, network: limit.Network(from.Addr())}
+// enter asks for a socket from the address, on a connection that may be counted
+// already. Unless the verdict is Refused, the caller ends with leave of what it
+// gets. The limits of the address come first, so that one address alone does not use
+// up what is for all.
+func (a *admission) enter(now time.Time, from netip.AddrPort, conn *httpconn.Conn) (*place, limit.Verdict) {
+	p := &place{admission: a, from: from, network: limit.Network(from.Addr()), conn: conn}
 	if v := a.openings.Take(now, p.network); p.hit(v) {
 		return nil, v
 	}
-	if v := a.addresses.Take(p.network); p.hit(v) {
+	if v := conn.Room(); p.hit(v) {
 		return nil, v
+	}
+	if !conn.CountsFor(p.network) {
+		if v := a.addresses.Take(p.network); p.hit(v) {
+			return nil, v
+		}
+		p.counted = true
 	}
 	v := a.handshakes.Take(struct{}{})
 	if !p.hit(v) {
@@ -63,12 +71,6 @@ func (a *admission) enter(now time.Time, from netip.AddrPort) (*place, limit.Ver
 	}
 	p.leave()
 	return nil, v
-}
-
-// Hit notes a hit of a limit on connections that somebody in front of the
-// gateway holds. Safe for concurrent use.
-func (g *Gateway) Hit(v limit.Verdict, from netip.AddrPort) {
-	g.admission.onHit(v, &place{from: from}, "")
 }
 
 // limitedConnection notes a hit of one of the limits here.
@@ -100,6 +102,8 @@ type place struct {
 	admission   *admission
 	from        netip.AddrPort
 	network     netip.Prefix
+	conn        *httpconn.Conn
+	counted     bool          // for the address; otherwise conn is
 	user        status.UserID // "" until loggedIn
 	handshaking bool
 	left        bool
@@ -166,7 +170,10 @@ func (p *place) leave() {
 	}
 	p.left = true
 	p.endHandshake()
-	p.admission.addresses.Release(p.network)
+	if p.counted {
+		p.admission.addresses.Release(p.network)
+	}
+	p.conn.Ended()
 	p.logOut()
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/httpconn"
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/mark"
 	"github.com/statuswire/statuswire/internal/metrics"
@@ -96,6 +97,8 @@ type Gateway struct {
 	linkSlots chan struct{} // holds a value for each link that waits for a verdict
 	admission *admission
 
+	connections *httpconn.Counter
+
 	forwardedOnce sync.Once // guards a warning
 
 	changes      *limit.Changes                // subscription changes of each user
@@ -141,6 +144,15 @@ func New(deps Deps, opts Options) (*Gateway, error) {
 	g.linkSlots = make(chan struct{}, g.opts.MaxLinks)
 	g.admission = newAdmission(g.opts.Limits)
 	g.admission.onHit = g.limitedConnection
+	g.connections = httpconn.New(httpconn.Options{
+		Addresses: g.admission.addresses,
+		Together:  g.opts.Limits.Connections,
+		Spare:     g.opts.SpareConnections,
+		Exempt:    g.trusts,
+		OnHit: func(v limit.Verdict, from netip.AddrPort) {
+			g.limitedConnection(v, &place{from: from}, "")
+		},
+	})
 	for _, p := range g.opts.AllowedOrigins {
 		pattern, err := parseOriginPattern(p)
 		if err != nil {
@@ -242,6 +254,10 @@ func (g *Gateway) closeSpread(ctx context.Context, open []*socket) {
 		}
 	}
 }
+
+// Connections counts the connections of the HTTP server that the gateway is behind,
+// whose hooks are its.
+func (g *Gateway) Connections() *httpconn.Counter { return g.connections }
 
 // Stats returns the counts of now.
 func (g *Gateway) Stats() Stats {

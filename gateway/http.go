@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/statuswire/statuswire/internal/httpconn"
 	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/status"
 )
@@ -58,7 +59,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, parse parseQuer
 		refuseHTTP(w, upgradeStopping.code, upgradeStopping.retryAfter, status.ErrUnavailable.Withf("%s", upgradeStopping.text))
 		return
 	}
-	place, v := g.admission.enter(time.Now(), remote)
+	place, v := g.admission.enter(time.Now(), remote, httpconn.From(r.Context()))
 	if v.Refused() {
 		why := upgradeLimited(v)
 		wire := status.ErrUnavailable

@@ -37,6 +37,10 @@ type Options struct {
 	// is per connection or per user a grant may say otherwise.
 	Limits limit.Options
 
+	// SpareConnections is how many HTTP connections more than Limits.Connections are
+	// taken, to be told so. Default 64.
+	SpareConnections int
+
 	// MaxControlLineBytes bounds an operation's line, CONNECT with its token included,
 	// and a token that comes by another way. Default 4096, at most MaxLineBytes.
 	MaxControlLineBytes int

@@ -194,6 +194,8 @@ func upgradeLimited(v limit.Verdict) refusedUpgrade {
 	case limit.ConnectionsPerAddress:
 		return refusedUpgrade{http.StatusTooManyRequests, retryAfterOthers,
 			fmt.Sprintf("this address has %d connections, which is its limit: close one first", v.Limit)}
+	case limit.Connections:
+		return refusedUpgrade{http.StatusServiceUnavailable, retryAfterOthers, "this server has all the connections that it can have: try again"}
 	case limit.Handshakes:
 		return refusedUpgrade{http.StatusServiceUnavailable, retryAfterOthers, "too many logins are under way: try again"}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/internal/audit"
+	"github.com/statuswire/statuswire/internal/httpconn"
 	"github.com/statuswire/statuswire/internal/metrics"
 )
 
@@ -32,7 +33,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseUpgrade(w, *wrong)
 		return
 	}
-	place, v := g.admission.enter(time.Now(), remote)
+	place, v := g.admission.enter(time.Now(), remote, httpconn.From(r.Context()))
 	if v.Refused() {
 		refuseUpgrade(w, upgradeLimited(v))
 		return

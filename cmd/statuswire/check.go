@@ -21,11 +21,15 @@ type checkCommand struct {
 	fileFlags
 }
 
-// Run prints "ok", or returns everything that is wrong. Warnings go to stderr.
+// Run prints "ok", or returns everything that is wrong. Warnings, and what follows
+// from the settings on this machine, go to stderr.
 func (c *checkCommand) Run(std streams) error {
-	if _, err := config.Load(c.files(), slog.New(slog.NewTextHandler(std.err, nil))); err != nil {
+	log := slog.New(slog.NewTextHandler(std.err, nil))
+	opts, err := config.Load(c.files(), log)
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(std.out, "ok")
+	opts.Report(log)
+	_, err = fmt.Fprintln(std.out, "ok")
 	return err
 }

@@ -103,6 +103,9 @@ func applyOptions(o *server.Options, opts Options, vars map[string]string) error
 		o.MaxControlLine = server.MAX_CONTROL_LINE_SIZE
 	}
 	o.MaxControlLine = max(o.MaxControlLine, int32(opts.LineBytes))
+	if n := opts.MaxClients; n > 0 && (o.MaxConn <= 0 || o.MaxConn > n) {
+		o.MaxConn = n
+	}
 	o.NoSigs = true // the program handles signals
 	o.NoLog = true  // serverLog is set instead
 	return nil

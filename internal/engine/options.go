@@ -21,6 +21,9 @@ type Options struct {
 	// Listen is host:port for services and the nats CLI; port 0 picks a free
 	// one. Default: what Config says.
 	Listen string
+	// MaxClients bounds the clients, in the process and over TCP, where Config does
+	// not bound them closer (max_connections). Default: what Config says.
+	MaxClients int
 	// StoreDir is the folder of the streams. Required, unless Config says it.
 	StoreDir string
 	// Keys are the installation's. Required.

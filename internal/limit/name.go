@@ -18,6 +18,7 @@ const (
 	UpgradesPerAddress    Name = "upgrades_per_address"    // a second
 	Upgrades              Name = "upgrades"                // of the node, a second
 	Handshakes            Name = "handshakes"              // connections of the node that have not logged in, at once
+	Connections           Name = "connections"             // HTTP connections of the node, whatever they do, at once
 )
 
 // Setting says what a limit may be set to.
@@ -43,5 +44,6 @@ func Settings() []Setting {
 		{UpgradesPerAddress, 200, 1, 1_000_000},
 		{Upgrades, 2_000, 1, 1_000_000},
 		{Handshakes, 4_096, 1, 1_000_000},
+		{Connections, 0, 0, 1_000_000},
 	}
 }

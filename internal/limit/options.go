@@ -70,6 +70,9 @@ type Options struct {
 	Upgrades Rule
 	// Handshakes of this node at once: connections that have not logged in yet.
 	Handshakes Rule
+	// Connections of this node at once, whatever they do. 0 stays 0: whoever opens
+	// the listener knows what the descriptors allow, which is the default.
+	Connections Rule
 }
 
 // DefaultOptions returns the defaults, nothing in dry-run.
@@ -125,5 +128,6 @@ func (o *Options) rules() []*Rule {
 		&o.UpgradesPerAddress,
 		&o.Upgrades,
 		&o.Handshakes,
+		&o.Connections,
 	}
 }

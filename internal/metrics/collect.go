@@ -94,6 +94,8 @@ func (f *figures) gateway(to emit, s GatewayStats) {
 	to.figure(f.shed, float64(s.Shed))
 	to.figure(f.queuedBytes, float64(s.Sheltered))
 	to.figure(f.resumed, float64(s.Resumed))
+	to.figure(f.httpConns, float64(s.HTTPConnections))
+	to.figure(f.httpConnsLimit, float64(s.HTTPConnectionsLimit))
 }
 
 func (f *figures) fanout(to emit, s FanoutStats) {

@@ -4,6 +4,8 @@ package metrics
 type figures struct {
 	credentials, idleGrants, idleBytes, linksOpened, linksOpen, slowCloses, shed, queuedBytes, resumed figure
 
+	httpConns, httpConnsLimit figure
+
 	topics, catchingUp, doubles, mended, replayed, unmended figure
 
 	verdicts, foreign, calloutQueued figure
@@ -28,6 +30,7 @@ type figures struct {
 func (f *figures) all() []figure {
 	return []figure{
 		f.credentials, f.idleGrants, f.idleBytes, f.linksOpened, f.linksOpen, f.slowCloses, f.shed, f.queuedBytes, f.resumed,
+		f.httpConns, f.httpConnsLimit,
 		f.topics, f.catchingUp, f.doubles, f.mended, f.replayed, f.unmended,
 		f.verdicts, f.foreign, f.calloutQueued,
 		f.submissions, f.publishes, f.unanswered,
@@ -54,6 +57,9 @@ func newFigures() figures {
 		slowCloses:  counter("statuswire_slow_closes_total", "Connections closed because they read too slowly."),
 		queuedBytes: gauge("statuswire_queued_bytes", "Bytes that wait for slow browsers now."),
 		resumed:     counter("statuswire_resumed_subscriptions_total", "Subscriptions that went on where an earlier connection of the browser was."),
+
+		httpConns:      gauge("statuswire_http_connections", "HTTP connections that are open now, whatever they do, sockets included."),
+		httpConnsLimit: gauge("statuswire_http_connections_limit", "How many HTTP connections there may be; above it browsers are told to come back."),
 
 		topics:     gauge("statuswire_fanout_topics", "Upstream subscriptions now, one for each subject that a browser wants."),
 		catchingUp: gauge("statuswire_fanout_catching_up", "Subscriptions now that are still sent what they missed while they were away."),

@@ -32,6 +32,8 @@ type GatewayStats struct {
 	Shed        uint64 // statuses of low priority left out because a browser was slow
 	Sheltered   int    // bytes that wait for slow browsers
 	Resumed     uint64 // subscriptions that went on where an earlier connection was
+
+	HTTPConnections, HTTPConnectionsLimit int // now, sockets included; how many there may be
 }
 
 // FanoutStats are those of fanout.Stats that nobody pushes.
