@@ -5,19 +5,23 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/statuswire/statuswire"
 	"github.com/statuswire/statuswire/authcallout"
 	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/keyring"
 	"github.com/statuswire/statuswire/internal/keys"
 	"github.com/statuswire/statuswire/internal/session"
 )
 
-// TestInAClusterEachCalloutAnswersItsOwnServer: with a queue group half of the
-// grants would be recorded in the process that has no link for them.
-func TestInAClusterEachCalloutAnswersItsOwnServer(t *testing.T) {
+// startCluster starts two servers that know each other.
+func startCluster(t *testing.T) []*rig {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("starts two servers")
 	}
@@ -47,6 +51,13 @@ func TestInAClusterEachCalloutAnswersItsOwnServer(t *testing.T) {
 	if err := errors.Join(failures...); err != nil {
 		t.Skipf("no cluster, so nothing to test: %v", err)
 	}
+	return nodes
+}
+
+// TestInAClusterEachCalloutAnswersItsOwnServer: with a queue group half of the
+// grants would be recorded in the process that has no link for them.
+func TestInAClusterEachCalloutAnswersItsOwnServer(t *testing.T) {
+	nodes := startCluster(t)
 	for _, n := range nodes {
 		if !n.engine.SealsCallouts() {
 			t.Error("requests leave the process and are not encrypted")
@@ -82,6 +93,35 @@ func TestInAClusterEachCalloutAnswersItsOwnServer(t *testing.T) {
 		waitFor(t, "the other's requests to be passed over", func() bool { return n.service.Stats().Foreign >= 20 })
 		if s := n.service.Stats(); len(s.Denied) != 0 {
 			t.Errorf("stats %+v: want grants only", s)
+		}
+	}
+}
+
+// Who ends a key does not know where its clients are.
+func TestInAClusterAKeyEndsOnEveryNode(t *testing.T) {
+	var nodes []*keyRig
+	for _, r := range startCluster(t) {
+		nodes = append(nodes, withKeys(t, r, setup{}))
+	}
+	kp := nodes[0].create(t, "ci", keyring.RoleService)
+	public, err := kp.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var closed [2]atomic.Bool
+	for i, n := range nodes {
+		waitFor(t, "the node to know the key", func() bool { _, ok := n.ring.ByPublic(public); return ok })
+		if _, err := n.login(t, kp, nats.ClosedHandler(func(*nats.Conn) { closed[i].Store(true) })); err != nil {
+			t.Fatalf("node %d: %v", i, err)
+		}
+	}
+	if _, err := nodes[0].ring.End(t.Context(), "ci"); err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range nodes {
+		waitFor(t, "its connections to be closed", closed[i].Load)
+		if _, err := n.login(t, kp); err == nil {
+			t.Errorf("node %d: the ended key logs in", i)
 		}
 	}
 }

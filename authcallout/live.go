@@ -4,11 +4,13 @@ import (
 	"sync"
 
 	"github.com/statuswire/statuswire/internal/keyring"
+	"github.com/statuswire/statuswire/internal/session"
 )
 
 // live is which clients hold permissions of which named key. nats-server tells
 // nobody here when one leaves: who has left is forgotten when there are twice as
-// many as were alive the last time. Safe for concurrent use.
+// many as were alive the last time. A client is named with its server: another server
+// in the same process counts its clients from the beginning. Safe for concurrent use.
 type live struct {
 	mu   sync.Mutex // guards what follows
 	keys map[string]*holders
@@ -17,20 +19,20 @@ type live struct {
 // holders are the clients of one key.
 type holders struct {
 	key     keyring.Key
-	clients map[uint64]struct{}
+	clients map[session.Key]struct{}
 	sweepAt int // this many clients are looked through
 }
 
 // ended is a key that is no longer, and who held it.
 type ended struct {
 	key     keyring.Key
-	clients []uint64
+	clients []session.Key
 }
 
 const firstSweep = 16
 
 // add notes that the client gets the key's permissions.
-func (l *live) add(key keyring.Key, client uint64, alive func(uint64) bool) {
+func (l *live) add(key keyring.Key, client session.Key, alive func(session.Key) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.keys == nil {
@@ -40,7 +42,7 @@ func (l *live) add(key keyring.Key, client uint64, alive func(uint64) bool) {
 	id := string(key.Name) + " " + string(key.Role) + " " + key.Public + " " + joined(key)
 	h := l.keys[id]
 	if h == nil {
-		h = &holders{key: key, clients: map[uint64]struct{}{}, sweepAt: firstSweep}
+		h = &holders{key: key, clients: map[session.Key]struct{}{}, sweepAt: firstSweep}
 		l.keys[id] = h
 	}
 	if len(h.clients) >= h.sweepAt {

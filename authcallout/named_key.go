@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/statuswire/statuswire/internal/keyring"
+	"github.com/statuswire/statuswire/internal/session"
 )
 
 // Keyring finds named keys by their public key.
@@ -20,10 +21,10 @@ type Keyring interface {
 
 // Connections are those of our own server to its clients.
 type Connections interface {
-	// Alive is true while the client of that id is connected.
-	Alive(clientID uint64) bool
+	// Alive is true while the client of that id is connected to that server.
+	Alive(serverID string, clientID uint64) bool
 	// Disconnect closes the client's connection, whether it has logged in or not.
-	Disconnect(clientID uint64)
+	Disconnect(serverID string, clientID uint64)
 }
 
 // Pattern is what nats.conf gives to the keys of one role.
@@ -59,13 +60,12 @@ func (n *NamedKeys) validate() error {
 type knock struct {
 	public, signature string // of CONNECT
 	nonce             string // of the server's INFO
-	clientID          uint64
 }
 
 func knockOf(req *jwt.AuthorizationRequestClaims) knock {
 	return knock{
 		public: req.ConnectOptions.Nkey, signature: req.ConnectOptions.SignedNonce,
-		nonce: req.ClientInformation.Nonce, clientID: req.ClientInformation.ID,
+		nonce: req.ClientInformation.Nonce,
 	}
 }
 
@@ -122,7 +122,7 @@ func (s *Service) decideKey(req *jwt.AuthorizationRequestClaims) (keyring.Key, s
 	if !ok {
 		return key, "", errUnknownKey
 	}
-	s.live.add(key, k.clientID, s.deps.Named.Connections.Alive)
+	s.live.add(key, linkKey(req), s.alive)
 	// Who ends the key looks at the live ones afterwards: either it sees this one,
 	// or this look sees that the key has ended.
 	if now, ok := s.deps.Named.Keyring.ByPublic(k.public); !ok || !now.Equal(key) {
@@ -204,6 +204,10 @@ func narrowed(subjects jwt.StringList, root string, key keyring.Key) jwt.StringL
 	return list
 }
 
+func (s *Service) alive(client session.Key) bool {
+	return s.deps.Named.Connections.Alive(client.ServerID, client.ClientID)
+}
+
 // KeysChanged closes the connections of keys that have ended. It is for the
 // keyring's OnChange. Safe for concurrent use.
 func (s *Service) KeysChanged() {
@@ -216,8 +220,8 @@ func (s *Service) KeysChanged() {
 	}) {
 		closed := 0
 		for _, id := range ended.clients {
-			if s.deps.Named.Connections.Alive(id) {
-				s.deps.Named.Connections.Disconnect(id)
+			if s.alive(id) {
+				s.deps.Named.Connections.Disconnect(id.ServerID, id.ClientID)
 				closed++
 			}
 		}

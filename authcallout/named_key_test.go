@@ -30,9 +30,15 @@ type keyRig struct {
 
 func startWithKeys(t testing.TB, s setup) *keyRig {
 	t.Helper()
-	r := &keyRig{rig: &rig{}, heard: &verdicts{}}
+	r := &rig{sessions: session.NewRegistry()}
 	r.engine, r.keys = startEngine(t, s)
-	r.sessions = session.NewRegistry()
+	return withKeys(t, r, s)
+}
+
+// withKeys starts the keyring and the callout of a server that runs.
+func withKeys(t testing.TB, of *rig, s setup) *keyRig {
+	t.Helper()
+	r := &keyRig{rig: of, heard: &verdicts{}}
 	nc, err := r.engine.Connect(engine.PartKeys)
 	if err != nil {
 		t.Fatal(err)
@@ -192,6 +198,46 @@ func TestASeedThatComesBackWithLessEndsWhoHasMore(t *testing.T) {
 	waitFor(t, "the operator's connection to be closed", closed.Load)
 }
 
+// The next server in the process counts its clients from the beginning: the number
+// of one who had the key may be a stranger's now.
+func TestAKeyThatEndsAfterARestartOfTheServerClosesNobodyElse(t *testing.T) {
+	r := startWithKeys(t, setup{})
+	first, second := r.create(t, "first", keyring.RoleService), r.create(t, "second", keyring.RoleService)
+	for range 60 {
+		nc, err := r.login(t, first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+	}
+	if _, err := r.engine.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var conns []*nats.Conn
+	for range 30 {
+		var nc *nats.Conn
+		waitFor(t, "a login", func() (in bool) {
+			var err error
+			nc, err = r.login(t, second)
+			return err == nil
+		})
+		conns = append(conns, nc)
+	}
+	if _, err := r.login(t, first); err != nil {
+		t.Errorf("the key does not log in to the next server: %v", err)
+	}
+	waitFor(t, "the keyring to be back", func() bool { return r.ring.Ready() == nil })
+	if _, err := r.ring.End(t.Context(), "first"); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the end of the key to be seen", func() bool { _, err := r.login(t, first); return err != nil })
+	for _, nc := range conns {
+		if err := nc.Flush(); err != nil {
+			t.Fatalf("another key's connection: %v", err)
+		}
+	}
+}
+
 // rawInfo opens a TCP connection and returns the nonce of its INFO.
 func (r *keyRig) rawInfo(t testing.TB) (conn net.Conn, lines *bufio.Reader, nonce string) {
 	t.Helper()
@@ -309,5 +355,30 @@ func TestANamedKeyIsUselessElsewhere(t *testing.T) {
 	l := r.connect(t, session.Ask{Join: "c1"}, map[string]string{"nkey": public, "sig": "x", "auth_token": "junk"})
 	if l.said == "PONG" || l.denial == nil {
 		t.Errorf("through a link: server says %q, %v", l.said, l.denial)
+	}
+}
+
+// What a stranger's key costs, all that the server does for it included, beside a
+// good one's.
+func BenchmarkLoginWithAKey(b *testing.B) {
+	r := startWithKeys(b, setup{})
+	good := r.create(b, "ci", keyring.RoleService)
+	stranger, _ := seed(b)
+	for name, kp := range map[string]nkeys.KeyPair{"good": good, "stranger's": stranger} {
+		public, err := kp.PublicKey()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				nc, err := nats.Connect(r.engine.ClientURL(), nats.Nkey(public, kp.Sign), nats.NoReconnect(), nats.Timeout(soon))
+				if err == nil {
+					nc.Close()
+				}
+				if (err == nil) != (name == "good") {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -52,7 +52,7 @@ func (c claim) key() session.Key {
 
 func (c claim) knock() knock {
 	r := c.Request
-	return knock{public: r.Connect.Nkey, signature: r.Connect.Signature, nonce: r.Client.Nonce, clientID: r.Client.ID}
+	return knock{public: r.Connect.Nkey, signature: r.Connect.Signature, nonce: r.Client.Nonce}
 }
 
 // open returns the request's JWT, decrypted when we have an xkey. A request has

@@ -60,17 +60,3 @@ func (c *checker) checkPatterns() {
 		c.checkAuthUser(variable)
 	}
 }
-
-// Alive is true while the client of that id is connected to this server.
-func (e *Engine) Alive(clientID uint64) bool {
-	srv := e.running()
-	return srv != nil && srv.GetClient(clientID) != nil
-}
-
-// Disconnect closes the client's connection, whether it has logged in or not.
-func (e *Engine) Disconnect(clientID uint64) {
-	if srv := e.running(); srv != nil {
-		// The error says that there is no such client: it has gone by itself.
-		_ = srv.DisconnectClientByID(clientID)
-	}
-}
