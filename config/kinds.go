@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/statuswire/statuswire/app"
 )
@@ -163,7 +164,13 @@ func durationText(d time.Duration) string {
 var errNoText = errors.New("it must be text: put it in quotes")
 
 func text(to ...field[string]) kind {
-	return scalar("text", readText, to...)
+	return scalar("text", func(v any) (string, error) {
+		s, err := readText(v)
+		if err == nil && !utf8.ValidString(s) { // by \x in quotes, or from the environment
+			err = errors.New("it must be UTF-8")
+		}
+		return s, err
+	}, to...)
 }
 
 func readText(v any) (string, error) {

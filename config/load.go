@@ -1,11 +1,13 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/nats-io/nats-server/v2/conf"
 
@@ -75,11 +77,21 @@ func read(name, fallback string, builtIn func() []byte) (string, []byte, error) 
 // text does not set stay zero, which every part takes for its default.
 func Parse(name string, data []byte) (app.Options, error) {
 	var o app.Options
-	m, err := parseFile(name, data)
+	isOnDisk := isText(name, data)
+	folder := "."
+	if isOnDisk {
+		folder = filepath.Dir(name)
+	}
+	found := look(name, folder, data, dialect{folds: func(string, int) bool { return true }})
+	if len(found.fatal) > 0 {
+		return o, found.fatal.err()
+	}
+	m, err := parseFile(name, data, isOnDisk)
 	if err != nil {
 		return o, syntaxProblem(name, data, err)
 	}
 	p := newParser(&o)
+	p.wrong = found.faults
 	p.block("", m, place{file: name})
 	p.together()
 	if err := p.wrong.err(); err != nil {
@@ -88,10 +100,16 @@ func Parse(name string, data []byte) (app.Options, error) {
 	return o, nil
 }
 
+// isText is true when the file is there and has this text.
+func isText(name string, data []byte) bool {
+	onDisk, err := os.ReadFile(name)
+	return err == nil && bytes.Equal(onDisk, data)
+}
+
 // parseFile has the parser read the file itself when it is there, since only
 // then are included files relative to it.
-func parseFile(name string, data []byte) (map[string]any, error) {
-	if onDisk, err := os.ReadFile(name); err == nil && string(onDisk) == string(data) {
+func parseFile(name string, data []byte, isOnDisk bool) (map[string]any, error) {
+	if isOnDisk {
 		return conf.ParseFileWithChecks(name)
 	}
 	return conf.ParseWithChecks(string(data))

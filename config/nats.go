@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nkeys"
@@ -21,14 +22,22 @@ func checkNATS(o engine.Options, warnings *slog.Logger) error {
 	if o.Keys, err = passingKeys(); err != nil {
 		return err
 	}
+	// The server looks for included files where it is started.
+	found := look(o.ConfigName, ".", o.Config, dialect{folds: foldsNATS, marks: true})
+	if len(found.fatal) > 0 {
+		return found.fatal.err()
+	}
 	o.StoreDir = "." // only named here, never opened
 	o.Logger = warnings
 	_, err = engine.New(o)
-	var wrong problems
+	wrong := found.faults
 	for _, e := range flatten(err) {
 		var fault *engine.ConfigError
 		if !errors.As(e, &fault) {
 			return err
+		}
+		if isBadSyntax(fault.Text) {
+			wrong = nil // what stands where is not known
 		}
 		at := place{fault.File, fault.Line}
 		if at.line == 0 {
@@ -37,6 +46,18 @@ func checkNATS(o engine.Options, warnings *slog.Logger) error {
 		wrong.add(at, "%s", adviseNATS(fault.Text))
 	}
 	return wrong.err()
+}
+
+// foldsNATS is true for the names that are the server's and no variable, account,
+// user or subject.
+func foldsNATS(name string, depth int) bool {
+	return depth == 0 && slices.Contains(strings.Fields(natsKeys), strings.ToLower(name))
+}
+
+// isBadSyntax is true for what the parser says that could not read all.
+func isBadSyntax(text string) bool {
+	return natsAdvice[0].text.MatchString(text) || strings.HasPrefix(text, "config is invalid") ||
+		strings.HasPrefix(text, "error parsing include file ")
 }
 
 // passingKeys stand in for those of DIR/keys, which a check does not touch.
