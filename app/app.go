@@ -318,6 +318,7 @@ func (a *App) startFanout(ctx context.Context) error {
 	opts := a.opts.Fanout
 	opts.Logger = a.log
 	opts.OnDelivered = a.onDelivered
+	opts.MaxSubscriptions, opts.Interest = a.engine.MaxSubscriptions(), a.interest
 	a.fanout = fanout.New(live, read, opts)
 	if err := a.fanout.Start(ctx); err != nil {
 		return err

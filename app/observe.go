@@ -93,10 +93,20 @@ func (a *App) gatewayStats() metrics.GatewayStats {
 	}
 }
 
+// interest is what the server has for one connection.
+func (a *App) interest(clientID uint64) ([]fanout.Interest, error) {
+	subs, err := a.engine.SubscriptionsOf(clientID)
+	all := make([]fanout.Interest, len(subs))
+	for i, s := range subs {
+		all[i] = fanout.Interest(s)
+	}
+	return all, err
+}
+
 func (a *App) fanoutStats() metrics.FanoutStats {
 	s := a.fanout.Stats()
 	return metrics.FanoutStats{
-		Topics: s.Topics, CatchingUp: s.CatchingUp,
+		Topics: s.Topics, Upstream: s.Upstream, Limit: s.Limit, CatchingUp: s.CatchingUp,
 		Doubles: s.Doubles, Mended: s.Mended, Replayed: s.Replayed, Failed: s.Failed,
 	}
 }

@@ -347,5 +347,6 @@ const (
 	reasonNotServed     = "only status, presence and inbox subjects are served here"
 	reasonUnavailable   = "the service is not available just now: try again"
 	reasonOtherUser     = "the fresh token is another user's: open another connection for that user"
+	reasonUpstreamFull  = "the server follows as many subjects as it may: try again later"
 	reasonUpstreamFails = "statuses cannot be delivered just now: subscribe again"
 )

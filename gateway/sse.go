@@ -53,8 +53,7 @@ func (e *events) open(s *stream) error {
 		return err
 	}
 	if err := e.subscribe(place); err != nil {
-		s.gateway.opts.Logger.Error("cannot subscribe upstream", "conversation", s.conversation, "error", err)
-		return end(closePassing(reasonUpstreamFails))
+		return end(closePassing(s.gateway.upstreamFailed(e.subject(), err).reason))
 	}
 	for _, sub := range e.subs {
 		sub.upstream = e.up // when one ends, all do

@@ -69,9 +69,8 @@ func (s *webSocket) doSub(subject, queue, sid string) {
 	}
 	if sub.conversation != "" {
 		if err := s.listen(sub); err != nil {
-			s.gateway.opts.Logger.Error("cannot subscribe upstream", "subject", subject, "error", err)
 			s.uncount([]*localSub{sub})
-			s.refuseSub(subject, queue, refusal{why: metrics.RefusalUnavailable, reason: reasonUpstreamFails})
+			s.refuseSub(subject, queue, s.gateway.upstreamFailed(subject, err))
 			return
 		}
 		s.flushDue = true
@@ -85,6 +84,16 @@ func (s *webSocket) doSub(subject, queue, sid string) {
 		return
 	}
 	s.ok()
+}
+
+// upstreamFailed is the refusal of what the fan-out could not subscribe to. That there is
+// no room it has told already.
+func (g *Gateway) upstreamFailed(subject string, err error) refusal {
+	if errors.Is(err, fanout.ErrFull) {
+		return refusal{why: metrics.RefusalUnavailable, reason: reasonUpstreamFull}
+	}
+	g.opts.Logger.Error("cannot subscribe upstream", "subject", subject, "error", err)
+	return refusal{why: metrics.RefusalUnavailable, reason: reasonUpstreamFails}
 }
 
 // admit decides on SUBs, all or none of them, of one conversation, and counts

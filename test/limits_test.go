@@ -67,6 +67,29 @@ func TestAskingOverManyConversationsCostsNoMoreLoginsThanAllowed(t *testing.T) {
 	})
 }
 
+// A SUB beyond what the NATS server allows the fan-out succeeded, and its statuses came
+// half a minute late.
+func TestASubjectBeyondWhatTheServerFollowsIsRefused(t *testing.T) {
+	shipped := string(statuswireroot.DefaultNATSConfig())
+	const limit = "max_subscriptions: 250000"
+	lowered := strings.Replace(shipped, limit, "max_subscriptions: 64", 1)
+	if lowered == shipped {
+		t.Fatalf("nats.conf has no %s", limit)
+	}
+	s := startStatuswire(t, "--nats", writeConfig(t, lowered), "--config", writeConfig(t, `
+limits { categories: 1000, subscriptions: 1000, subscription_changes: 10000, operations: 1000 }`))
+	got := nodeTestsWithLedger(t, s, "configured/full.mjs")
+	wantFigures(t, got, map[string]float64{
+		refusals("unavailable", "false"):        2,
+		"statuswire_fanout_subscriptions_limit": 64,
+	})
+	for text, n := range map[string]int{"nearly as many different subjects": 2, "further ones are refused": 2} {
+		if got := strings.Count(s.Log(), text); got != n { // once for each of the two clients, who come one after the other
+			t.Errorf("%d lines of the log say %q, want %d", got, text, n)
+		}
+	}
+}
+
 func TestLimitsInDryRunCountAndLetPass(t *testing.T) {
 	s := startStatuswire(t, "--config", writeConfig(t, `
 limits {

@@ -68,6 +68,7 @@ const permissionRules: readonly Rule[] = [
   [/^only status, presence and inbox subjects/, request("not_served")],
   [/^this is no category/, request("bad_category")],
   [/^the name of the queue group is too long/, request("bad_queue")],
+  [/^the server follows as many subjects/, unavailable("unavailable")],
   [/^statuses cannot be delivered just now/, unavailable("unavailable")],
   [/^statuses of .* are missing, as the server's data was reset/, unavailable("ahead_of_stream")],
   [/^statuses of .* are missing/, unavailable("statuses_missing")],

@@ -146,7 +146,7 @@ test("each refusal of a login and each close has the kind that names it", () => 
   });
   assert.deepEqual(stays, [
     "not_theirs", "access_ended", "categories", "categories", "subscription_changes", "subscriptions", "conversations", "grant_changes", "requests", "not_served",
-    "bad_category", "bad_queue", "unavailable", "unavailable", "statuses_missing", "ahead_of_stream", "statuses_missing",
+    "bad_category", "bad_queue", "unavailable", "unavailable", "unavailable", "statuses_missing", "ahead_of_stream", "statuses_missing",
   ]);
   const closes = rows("The socket closes").map(([code = "", reasons = ""]) => {
     const error = closeError(Number.parseInt(code) || 1006, /^none/.test(code) ? "" : (reasons.split(/; |, after /)[0] ?? ""));

@@ -18,10 +18,17 @@ import (
 
 // parseConfig turns the text of nats.conf into checked server options.
 func parseConfig(opts Options, vars map[string]string) (*server.Options, error) {
+	o, _, err := parseWhole(opts, vars)
+	return o, err
+}
+
+// parseWhole is parseConfig, and the file as it was read: the server keeps some of it to
+// itself.
+func parseWhole(opts Options, vars map[string]string) (*server.Options, map[string]any, error) {
 	text := string(bytes.TrimPrefix(opts.Config, []byte("\ufeff")))
 	raw, err := conf.ParseWithChecks(prelude(vars) + text)
 	if err != nil {
-		return nil, syntaxError(opts.ConfigName, err, vars)
+		return nil, nil, syntaxError(opts.ConfigName, err, vars)
 	}
 	// To the server an unused variable is an unknown field.
 	used := maps.Clone(vars)
@@ -30,13 +37,13 @@ func parseConfig(opts Options, vars map[string]string) (*server.Options, error) 
 	o := &server.Options{}
 	if err := o.ProcessConfigString(prelude(used) + text); err != nil {
 		if err := fieldErrors(opts, err); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if err := applyOptions(o, opts, vars); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return o, checkConfig(o, raw, opts, vars)
+	return o, raw, checkConfig(o, raw, opts, vars)
 }
 
 // variables are the public keys that nats.conf names, by variable.

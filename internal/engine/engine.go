@@ -40,6 +40,8 @@ type Engine struct {
 	viewer nkeys.KeyPair
 	parts  map[Part]nkeys.KeyPair
 
+	maxSubscriptions int
+
 	mu     sync.Mutex // guards the fields down to conns
 	state  state
 	srv    *server.Server // of now; nil before Start, and while another takes its place
@@ -82,11 +84,13 @@ func New(opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := parseConfig(opts, vars)
+	parsed, raw, err := parseWhole(opts, vars)
 	if err != nil {
 		return nil, err
 	}
 	return &Engine{
+		maxSubscriptions: maxSubscriptions(parsed, raw),
+
 		opts: opts, logger: opts.Logger, server: parsed, vars: vars, viewer: viewer, parts: parts,
 		troubled: make(chan struct{}, 1), ended: make(chan struct{}),
 	}, nil

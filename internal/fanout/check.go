@@ -146,8 +146,14 @@ func (f *Fanout) watch() error {
 	}
 	logging := f.nc.ErrorHandler()
 	f.nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
-		if errors.Is(err, nats.ErrSlowConsumer) {
+		switch {
+		case errors.Is(err, nats.ErrSlowConsumer):
 			f.dropped(sub)
+		case isRefusal(err):
+			select {
+			case f.refused <- struct{}{}:
+			default: // it will take this one along
+			}
 		}
 		if logging != nil {
 			logging(nc, sub, err)
@@ -177,6 +183,7 @@ func (f *Fanout) watch() error {
 		}
 	})
 	f.running.Go(f.watchEpoch)
+	f.running.Go(f.findRefused)
 	for range checksAtOnce {
 		f.running.Go(f.check)
 	}

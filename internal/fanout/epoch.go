@@ -45,7 +45,7 @@ func (f *Fanout) CheckEpoch() {
 	}
 	f.opts.Logger.Error("the stream of statuses was made anew: ending what is subscribed to", "topics", len(old))
 	for _, t := range old {
-		f.retire(t)
+		f.retire(t, fmt.Sprintf("statuses of %q are missing, as the server's data was reset: subscribe again and read the history", t.key.subject))
 	}
 }
 
@@ -88,20 +88,22 @@ func (f *Fanout) detach(t *topic) bool {
 		return false
 	}
 	delete(f.topics, t.key)
+	if t.group != nil {
+		f.leaveGroupLocked(t)
+	}
 	f.checks.forget(t)
 	t.detached = true
 	return true
 }
 
-// retire ends every subscription of a topic that is detached.
-func (f *Fanout) retire(t *topic) {
+// retire ends every subscription of a topic that is detached, and tells them why.
+func (f *Fanout) retire(t *topic, reason string) {
 	t.mu.Lock()
 	t.retired = true // who has found it before does not join
 	t.mu.Unlock()
 	t.order.Lock()
 	all := t.clear()
 	t.order.Unlock()
-	reason := fmt.Sprintf("statuses of %q are missing, as the server's data was reset: subscribe again and read the history", t.key.subject)
 	for _, s := range all {
 		f.leave(t)
 		s.end(reason)

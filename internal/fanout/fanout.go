@@ -63,6 +63,13 @@ type Options struct {
 	// stored that did not come. It does so at once after a leader change, when the
 	// connection was away, and when messages were dropped. Default 30 s.
 	CheckEvery time.Duration
+	// MaxSubscriptions is how many subscriptions the server allows the connection. What
+	// would come near to it is refused with ErrFull. Default: no bound.
+	MaxSubscriptions int
+	// Interest returns what the server has for the connection that has the client id
+	// there. It is asked when the server has refused a subscription, to find out which.
+	// Default: nobody can say, and such a topic is found to get nothing by its checks.
+	Interest func(clientID uint64) ([]Interest, error)
 	// OnDelivered hears how many receivers have taken a message: all who follow
 	// its topic at once, those who catch up one by one. It must be quick, and not
 	// call back. Default: nobody hears.
@@ -114,7 +121,9 @@ func positive[T int | time.Duration](value *T, d T) {
 
 // Stats counts what the fan-out did since it was made.
 type Stats struct {
-	Topics     int // upstream subscriptions now
+	Topics     int // subjects with an upstream subscription now
+	Upstream   int // subscriptions that the connection has now, those of no topic included
+	Limit      int // how many it may have; 0: no bound
 	CatchingUp int // subscriptions now whose receivers are still handed what they missed
 
 	Delivered uint64 // messages that a receiver has taken
@@ -141,6 +150,9 @@ type Fanout struct {
 	marks  sync.Map // *nats.Msg → waiterOf: no messages, see barrier.go
 	checks *checks
 
+	room    room
+	refused chan struct{} // signalled when the server has refused a subscription
+
 	ctx     context.Context // ends with Stop
 	cancel  context.CancelFunc
 	running sync.WaitGroup // shards, checks, menders, and who catches up
@@ -153,6 +165,8 @@ type Fanout struct {
 func New(nc *nats.Conn, repair Repair, opts Options) *Fanout {
 	opts = opts.withDefaults()
 	f := &Fanout{opts: opts, nc: nc, repair: repair, seed: maphash.MakeSeed(), topics: map[topicKey]*topic{}, groups: map[groupKey]*group{}, checks: newChecks(turnsIn(opts.CheckEvery))}
+	f.room = room{nc: nc, max: max(0, opts.MaxSubscriptions)}
+	f.refused = make(chan struct{}, 1)
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	for range opts.Shards {
 		f.shards = append(f.shards, make(chan *nats.Msg, opts.ShardQueue))
@@ -196,9 +210,9 @@ func (f *Fanout) Stop(ctx context.Context) error {
 }
 
 // Subscribe delivers the messages on subject to r, from now on, until the
-// subscription is ended. It is an error when the stream cannot be read, for then
-// nobody would know what is missing. In a queue group each message goes to one member. The
-// upstream interest is certain after the next Flush.
+// subscription is ended. It returns when the server has the interest. It is an error
+// when the stream cannot be read, for then nobody would know what is missing, and
+// ErrFull when the server would refuse. In a queue group each message goes to one member.
 func (f *Fanout) Subscribe(ctx context.Context, subject, queue, sid string, r Receiver) (*Subscription, error) {
 	s := &Subscription{Subject: subject, Queue: queue, SID: sid, receiver: r}
 	for {
@@ -313,6 +327,8 @@ func (f *Fanout) Stats() Stats {
 	f.mu.Unlock()
 	return Stats{
 		Topics:     topics,
+		Upstream:   f.nc.NumSubscriptions(),
+		Limit:      f.room.max,
 		CatchingUp: int(f.catchingUp.Load()),
 		Delivered:  f.delivered.Load(),
 		Doubles:    f.doubles.Load(),

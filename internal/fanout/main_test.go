@@ -34,6 +34,12 @@ type rig struct {
 
 func newRig(t testing.TB, opts fanout.Options) *rig {
 	t.Helper()
+	return newRigOn(t, opts, "", "")
+}
+
+// newRigOn is newRig with another piece of nats.conf in place of old.
+func newRigOn(t testing.TB, opts fanout.Options, old, other string) *rig {
+	t.Helper()
 	dir := t.TempDir()
 	set, err := keys.Load(dir)
 	if err != nil {
@@ -42,6 +48,10 @@ func newRig(t testing.TB, opts fanout.Options) *rig {
 	// The tests themselves say that there is a new leader.
 	purge := `"$JS.API.STREAM.PURGE.STATUS"`
 	conf := strings.Replace(string(statuswire.DefaultNATSConfig()), purge, purge+`, "$JS.EVENT.>"`, 1)
+	if old != "" && !strings.Contains(conf, old) {
+		t.Fatalf("nats.conf has no %s", old)
+	}
+	conf = strings.Replace(conf, old, other, 1)
 	e, err := engine.New(engine.Options{Config: []byte(conf), StoreDir: dir, Listen: "127.0.0.1:0", Keys: set})
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +69,15 @@ func newRig(t testing.TB, opts fanout.Options) *rig {
 	}
 	r := &rig{t: t, ingest: connect(engine.PartBroadcaster), live: connect(engine.PartFanout), admin: connect(engine.PartAdmin)}
 	r.repair = &stream{reader: history.NewReader(connect(engine.PartFanout)), piece: replayPiece, asked: map[string]int{}}
+	if opts.Interest == nil {
+		opts.Interest = func(clientID uint64) (all []fanout.Interest, err error) {
+			subs, err := e.SubscriptionsOf(clientID)
+			for _, s := range subs {
+				all = append(all, fanout.Interest(s))
+			}
+			return all, err
+		}
+	}
 	r.fanout = fanout.New(r.live, r.repair, opts)
 	if err := r.fanout.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -77,6 +77,9 @@ func (f *Fanout) topic(key topicKey) (t *topic, created bool, err error) {
 	}
 	t = f.topics[key]
 	if t == nil {
+		if err := f.takeRoom(); err != nil {
+			return nil, false, err
+		}
 		t = &topic{fanout: f, key: key, opened: make(chan struct{})}
 		if key.queue != "" {
 			f.joinGroupLocked(t)
@@ -115,27 +118,31 @@ func (f *Fanout) leave(t *topic) {
 }
 
 // open makes the upstream subscription, and reads how far the stream is when the
-// server knows of it: so nothing is lost in between, and a wildcard gets what comes in
+// server has it: so nothing is lost in between, and a wildcard gets what comes in
 // the order of the stream. What comes until then waits. open does not depend on who
 // was first: others wait for it as well.
 func (f *Fanout) open(t *topic) {
 	defer close(t.opened)
-	if t.openErr = f.listen(t); t.openErr != nil || t.at == nil || !t.at.whole {
+	before := f.nc.LastError()
+	t.openErr = f.listen(t)
+	f.room.opened()
+	if t.openErr != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(f.ctx, f.opts.RepairTimeout)
 	defer cancel()
 	for failures := 0; ; {
-		err := f.Flush(ctx)
-		if err == nil {
+		err := f.confirm(ctx, t, before)
+		if err == nil && t.at != nil && t.at.whole {
 			err = t.begin(ctx)
 		}
 		if err == nil {
 			return
 		}
-		// Without positions nobody would know what is missing.
-		if failures++; failures >= f.opts.RepairAttempts || ctx.Err() != nil {
-			t.openErr = fmt.Errorf("read the positions of %q: %w", t.key.subject, err)
+		// Without interest nothing comes, and without positions nobody would know what
+		// is missing.
+		if failures++; failures >= f.opts.RepairAttempts || ctx.Err() != nil || isRefusal(err) {
+			t.openErr = fmt.Errorf("open %q: %w", t.key.subject, err)
 			return
 		}
 		pause.For(ctx.Done(), time.Duration(failures)*f.opts.RetryWait)

@@ -100,6 +100,8 @@ func (f *figures) gateway(to emit, s GatewayStats) {
 
 func (f *figures) fanout(to emit, s FanoutStats) {
 	to.figure(f.topics, float64(s.Topics))
+	to.figure(f.upstream, float64(s.Upstream))
+	to.figure(f.upstreamLimit, float64(s.Limit))
 	to.figure(f.doubles, float64(s.Doubles))
 	to.figure(f.catchingUp, float64(s.CatchingUp))
 	to.figure(f.mended, float64(s.Mended))

@@ -6,7 +6,7 @@ type figures struct {
 
 	httpConns, httpConnsLimit figure
 
-	topics, catchingUp, doubles, mended, replayed, unmended figure
+	topics, upstream, upstreamLimit, catchingUp, doubles, mended, replayed, unmended figure
 
 	verdicts, foreign, calloutQueued figure
 
@@ -31,7 +31,7 @@ func (f *figures) all() []figure {
 	return []figure{
 		f.credentials, f.idleGrants, f.idleBytes, f.linksOpened, f.linksOpen, f.slowCloses, f.shed, f.queuedBytes, f.resumed,
 		f.httpConns, f.httpConnsLimit,
-		f.topics, f.catchingUp, f.doubles, f.mended, f.replayed, f.unmended,
+		f.topics, f.upstream, f.upstreamLimit, f.catchingUp, f.doubles, f.mended, f.replayed, f.unmended,
 		f.verdicts, f.foreign, f.calloutQueued,
 		f.submissions, f.publishes, f.unanswered,
 		f.requests, f.requestDuration,
@@ -61,12 +61,14 @@ func newFigures() figures {
 		httpConns:      gauge("statuswire_http_connections", "HTTP connections that are open now, whatever they do, sockets included."),
 		httpConnsLimit: gauge("statuswire_http_connections_limit", "How many HTTP connections there may be; above it browsers are told to come back."),
 
-		topics:     gauge("statuswire_fanout_topics", "Upstream subscriptions now, one for each subject that a browser wants."),
-		catchingUp: gauge("statuswire_fanout_catching_up", "Subscriptions now that are still sent what they missed while they were away."),
-		doubles:    counter("statuswire_fanout_doubles_total", "Statuses dropped because they had been delivered before."),
-		mended:     counter("statuswire_fanout_mended_total", "Statuses fetched from the stream to mend a hole."),
-		replayed:   counter("statuswire_fanout_replayed_total", "Statuses fetched from the stream for one subscription that had been away."),
-		unmended:   counter("statuswire_fanout_holes_failed_total", "Holes and replays that were given up; their subscriptions were ended."),
+		upstream:      gauge("statuswire_fanout_subscriptions", "Subscriptions that the fan-out's connection to the NATS server has now."),
+		upstreamLimit: gauge("statuswire_fanout_subscriptions_limit", "Subscriptions that it may have, max_subscriptions in nats.conf; 0 for any number. What would exceed it is refused."),
+		topics:        gauge("statuswire_fanout_topics", "Upstream subscriptions now, one for each subject that a browser wants."),
+		catchingUp:    gauge("statuswire_fanout_catching_up", "Subscriptions now that are still sent what they missed while they were away."),
+		doubles:       counter("statuswire_fanout_doubles_total", "Statuses dropped because they had been delivered before."),
+		mended:        counter("statuswire_fanout_mended_total", "Statuses fetched from the stream to mend a hole."),
+		replayed:      counter("statuswire_fanout_replayed_total", "Statuses fetched from the stream for one subscription that had been away."),
+		unmended:      counter("statuswire_fanout_holes_failed_total", "Holes and replays that were given up; their subscriptions were ended."),
 
 		verdicts:      counter("statuswire_callout_verdicts_total", "Login decisions, by verdict: granted, or the cause of the denial.", "verdict"),
 		foreign:       counter("statuswire_callout_foreign_total", "Login requests of other servers in the cluster, passed over."),

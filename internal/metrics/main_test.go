@@ -24,7 +24,7 @@ func allSources() metrics.Sources {
 			return metrics.GatewayStats{Credentials: 1, IdleGrants: 49, IdleBytes: 50, Links: 2, LinksKept: 3, SlowCloses: 4, Shed: 6, Sheltered: 5, Resumed: 48}
 		},
 		Fanout: func() metrics.FanoutStats {
-			return metrics.FanoutStats{Topics: 6, CatchingUp: 43, Doubles: 7, Mended: 8, Replayed: 44, Failed: 9}
+			return metrics.FanoutStats{Topics: 6, Upstream: 51, Limit: 52, CatchingUp: 43, Doubles: 7, Mended: 8, Replayed: 44, Failed: 9}
 		},
 		Callout: func() metrics.CalloutStats {
 			return metrics.CalloutStats{Granted: 10, Denied: map[string]uint64{"token": 11}, Foreign: 12, Queued: 13}

@@ -122,7 +122,7 @@ func TestEverySourceIsAskedAtEachScrape(t *testing.T) {
 		`statuswire_marks_written_bytes_total 55`, `statuswire_marks_write_failures_total 56`, `statuswire_log_lines_omitted_total 57`,
 		`statuswire_audit_admin_acts_total 58`, `statuswire_audit_admin_records_total 59`, `statuswire_audit_admin_lost_total 60`,
 		`statuswire_audit_admin_retries_total 61`, `statuswire_audit_admin_waiting 62`,
-		`statuswire_fanout_topics 6`, `statuswire_fanout_doubles_total 7`, `statuswire_fanout_mended_total 8`,
+		`statuswire_fanout_topics 6`, `statuswire_fanout_subscriptions 51`, `statuswire_fanout_subscriptions_limit 52`, `statuswire_fanout_doubles_total 7`, `statuswire_fanout_mended_total 8`,
 		`statuswire_fanout_catching_up 43`, `statuswire_fanout_replayed_total 44`,
 		`statuswire_fanout_holes_failed_total 9`,
 		`statuswire_callout_verdicts_total{verdict="granted"} 10`, `statuswire_callout_verdicts_total{verdict="token"} 11`,

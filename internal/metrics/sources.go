@@ -38,7 +38,9 @@ type GatewayStats struct {
 
 // FanoutStats are those of fanout.Stats that nobody pushes.
 type FanoutStats struct {
-	Topics   int    // upstream subscriptions now
+	Topics   int    // subjects with an upstream subscription now
+	Upstream int    // subscriptions of the fan-out's connection now
+	Limit    int    // how many it may have; 0: no bound
 	Doubles  uint64 // statuses dropped because they came before
 	Mended   uint64 // statuses fetched to mend a hole
 	Replayed uint64 // statuses fetched for one subscription
