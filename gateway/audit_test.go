@@ -144,3 +144,66 @@ func TestEachDenialLeavesOneRecord(t *testing.T) {
 		t.Errorf("nobody expected %v", got)
 	}
 }
+
+// With links that are kept, the server ends a socket's link for more reasons than a kick.
+func TestOnlyAKickIsAKick(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		lifetime time.Duration
+		end      func(*rig)
+		want     []audit.Kind
+	}{
+		{"the server is told to end it", time.Hour, (*rig).kickAll, []audit.Kind{audit.KindKicked}},
+		{"the grant expires", 2 * time.Second, func(*rig) {}, nil},
+		{"the server is replaced", time.Hour, func(r *rig) {
+			_, err := r.engine.Restart(r.t.Context())
+			must(r.t, err)
+		}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t, gateway.Options{KeepLinks: true})
+			r.callout.set(func(c *callout) { c.lifetime = tt.lifetime })
+			b := r.login("alice")
+			tt.end(r)
+			for b.line() != "" {
+			}
+			_ = b.conn.Close()
+			eventually(t, "the socket is gone", func() bool { return r.gateway.Stats().Sockets == 0 })
+			var got []audit.Kind
+			for _, rec := range r.records() {
+				got = append(got, rec.Kind)
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("closed with %q, the audit has %v, want %v", b.why, got, tt.want)
+			}
+		})
+	}
+}
+
+// kickAll has the server end every link of alice that is kept.
+func (r *rig) kickAll() {
+	r.t.Helper()
+	public, err := r.keys.System.PublicKey()
+	must(r.t, err)
+	nc, err := nats.Connect(r.engine.ClientURL(), nats.Nkey(public, r.keys.System.Sign))
+	must(r.t, err)
+	defer nc.Close()
+	server := "$SYS.REQ.SERVER." + r.engine.ServerID()
+	m, err := nc.Request(server+".CONNZ", []byte(`{"auth":true}`), patience)
+	must(r.t, err)
+	var report struct {
+		Data struct {
+			Connections []struct {
+				ID   uint64 `json:"cid"`
+				User string `json:"authorized_user"`
+			} `json:"connections"`
+		} `json:"data"`
+	}
+	must(r.t, json.Unmarshal(m.Data, &report))
+	for _, c := range report.Data.Connections {
+		if c.User == "alice" {
+			_, err := nc.Request(server+".KICK", fmt.Appendf(nil, `{"cid":%d}`, c.ID), patience)
+			must(r.t, err)
+		}
+	}
+}

@@ -30,6 +30,8 @@ type Engine interface {
 	// DialLink opens an in-process connection that the server takes for the
 	// browser's, and returns the server's INFO line. It is a synchronous pipe.
 	DialLink(browser netip.AddrPort) (conn net.Conn, info []byte, err error)
+	// Running is false while the server is about to end, or to be replaced.
+	Running() bool
 }
 
 // Directory says who may see a conversation.

@@ -160,7 +160,7 @@ func (s *socket) keepLink(l *link) {
 		defer s.gateway.linksKept.Add(-1)
 		last := k.serve()
 		if !k.closed.Load() {
-			s.close(closeLinkEnded(last))
+			s.close(closeLinkEnded(last, s.gateway.deps.Engine.Running()))
 		}
 	})
 	if s.isClosing() {

@@ -56,11 +56,11 @@ func closeKicked(reason string) closing {
 }
 
 // closeLinkEnded ends a socket whose kept link the server has closed: by a kick, of
-// which nats-server 2.15.2 says nothing on the link, or because the grant has expired.
-// Only a kick is an operator's act.
-func closeLinkEnded(last string) closing {
+// which nats-server 2.15.2 says nothing on the link, because the grant has expired, or
+// because the server itself ends. Only a kick is an operator's act.
+func closeLinkEnded(last string, running bool) closing {
 	switch {
-	case last == "":
+	case last == "" && running:
 		return closeLinkGone
 	case strings.Contains(last, "Authentication Expired"):
 		return closeExpired
