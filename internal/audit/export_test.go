@@ -36,3 +36,12 @@ func CostOfSum() int {
 	t := newTable("records_of_strangers", Budget{}, Options{})
 	return t.cost(Record{Kind: KindOverflow, Limit: t.name, Reason: reasonCounted})
 }
+
+// Encoded is the record of the event as it goes to the stream.
+func Encoded(e Event) []byte {
+	text, err := recordOf(e.clean(e.Time)).encode()
+	if err != nil {
+		panic(err)
+	}
+	return text
+}

@@ -1,13 +1,16 @@
 package audit_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -124,6 +127,7 @@ func TestWhatMakesEventsDifferent(t *testing.T) {
 		{"the kind", func(e *audit.Event) { e.Kind = audit.KindDenied }, 2},
 		{"the user", func(e *audit.Event) { e.User = "bob" }, 2},
 		{"the address", func(e *audit.Event) { e.Address = "192.0.2.8" }, 2},
+		{"another way to write the address", func(e *audit.Event) { e.Address = "::ffff:192.0.2.7" }, 1},
 		{"the origin", func(e *audit.Event) { e.Origin = "https://evil.example" }, 1},
 		{"the conversation", func(e *audit.Event) { e.Conversation = "c2" }, 2},
 		{"the subject", func(e *audit.Event) { e.Subject = "status.c1.tool" }, 2},
@@ -196,6 +200,21 @@ func TestWhatGoesOnIsWrittenMoreAndMoreSeldom(t *testing.T) {
 			if got[i].Time.Before(got[i-1].Until) {
 				t.Errorf("record %d begins before the one before it ends", i)
 			}
+		}
+	})
+}
+
+func TestADayOfRefusalsIsSome1450Records(t *testing.T) {
+	inBubble(t, audit.Options{}, func(t *testing.T, r *audit.Recorder, s *shelf) {
+		const events = 24 * 60 * 60
+		for range events {
+			r.Record(refusal)
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Minute)
+		got := s.take()
+		if len(got) < 1440 || len(got) > 1460 || countOf(got) != events {
+			t.Errorf("%d records of %d events", len(got), countOf(got))
 		}
 	})
 }
@@ -341,57 +360,69 @@ func TestWhatFindsNoRoomIsCountedInARecord(t *testing.T) {
 // What is written of strangers is bounded in bytes, and so is what is written of users;
 // neither touches the other, and all is counted.
 func TestStrangersAndUsersHaveABudgetEach(t *testing.T) {
-	budget := audit.Budget{Burst: 64 << 10, PerSecond: 40}
-	inBubble(t, audit.Options{Strangers: budget, Users: budget}, func(t *testing.T, r *audit.Recorder, s *shelf) {
-		const hours = 3
-		strangers, users, written := 0, 0, map[bool]int{}
-		for range hours * 3600 {
-			for range 10 { // a network each
-				strangers++
-				r.Record(audit.Event{Kind: audit.KindDenied, Address: elsewhere(strangers), Reason: "token expired"})
-			}
-			time.Sleep(time.Second)
-			if users < 20 {
-				users++
-				e := refusal
-				e.User = status.UserID(fmt.Sprint("user", users))
-				r.Record(e)
-			}
-		}
-		time.Sleep(time.Minute)
-		records := s.take()
-		for _, rec := range records {
-			text, err := json.Marshal(rec)
-			if err != nil {
-				t.Fatal(err)
-			}
-			written[rec.User != ""] += len(text)
-		}
-		sums := sumsIn(records)
-		if n := countOf(records); n != strangers+users {
-			t.Errorf("the records count %d events of %d", n, strangers+users)
-		}
-		if most := budget.Burst + hours*3600*40 + len(sums)*250; written[false] > most {
-			t.Errorf("%d bytes of strangers, not at most %d", written[false], most)
-		}
-		if len(sums) > hours*60+10 {
-			t.Errorf("%d sums in %d hours", len(sums), hours)
-		}
-		for _, sum := range sums {
-			if sum.Limit != "records_of_strangers" || sum.Of["denied"] != sum.Count {
-				t.Errorf("a sum: %+v", sum)
-			}
-		}
-		told := 0
-		for _, rec := range records {
-			if rec.Kind == audit.KindRefused {
-				told++
-			}
-		}
-		if told != users {
-			t.Errorf("%d users are told of, of %d", told, users)
-		}
-	})
+	stranger := func(i int) audit.Event {
+		return audit.Event{Kind: audit.KindDenied, Address: elsewhere(i), Reason: "token expired"}
+	}
+	user := func(i int) audit.Event {
+		e := refusal
+		e.User = status.UserID(fmt.Sprint("user", i))
+		return e
+	}
+	for _, tt := range []struct {
+		limit        string
+		noisy, quiet func(i int) audit.Event
+	}{
+		{"records_of_strangers", stranger, user},
+		{"records_of_users", user, stranger},
+	} {
+		t.Run(tt.limit, func(t *testing.T) {
+			budget := audit.Budget{Burst: 64 << 10, PerSecond: 40}
+			inBubble(t, audit.Options{Strangers: budget, Users: budget}, func(t *testing.T, r *audit.Recorder, s *shelf) {
+				const hours, few = 2, 20
+				noise := 0
+				for second := range hours * 3600 {
+					for range 10 { // of a network or a user each
+						noise++
+						r.Record(tt.noisy(noise))
+					}
+					if second%300 == 299 && second/300 < few {
+						r.Record(tt.quiet(second))
+					}
+					time.Sleep(time.Second)
+				}
+				time.Sleep(time.Minute)
+				records := s.take()
+				sums := sumsIn(records)
+				written, told := 0, 0
+				for _, rec := range records {
+					text, err := json.Marshal(rec)
+					if err != nil {
+						t.Fatal(err)
+					}
+					switch rec.Kind {
+					case tt.noisy(0).Kind:
+						written += len(text)
+					case tt.quiet(0).Kind:
+						told++
+					}
+				}
+				if n := countOf(records); n != noise+few || told != few {
+					t.Errorf("the records count %d events of %d, %d of %d of the quiet", n, noise+few, told, few)
+				}
+				if most := budget.Burst + hours*3600*40; written > most || written < most/4 {
+					t.Errorf("%d bytes of the noisy, at most %d", written, most)
+				}
+				if len(sums) > hours*60+10 {
+					t.Errorf("%d sums in %d hours", len(sums), hours)
+				}
+				for _, sum := range sums {
+					if sum.Limit != tt.limit || sum.Of[tt.noisy(0).Kind] != sum.Count || sum.User != "" || sum.Address != "" {
+						t.Errorf("a sum: %+v", sum)
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestWhileTheStreamIsAwayEventsFoldAndNoneIsLost(t *testing.T) {
@@ -438,7 +469,9 @@ func TestStopWritesWhatWaits(t *testing.T) {
 }
 
 func TestStopGivesUpInTimeAndSaysHowManyAreLost(t *testing.T) {
-	inBubble(t, audit.Options{FlushTimeout: 3 * time.Second}, func(t *testing.T, r *audit.Recorder, s *shelf) {
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	inBubble(t, audit.Options{FlushTimeout: 3 * time.Second, Logger: logger}, func(t *testing.T, r *audit.Recorder, s *shelf) {
 		s.fail(errors.New("no answer"))
 		r.Record(refusal)
 		time.Sleep(10 * time.Second) // it is being written
@@ -456,6 +489,9 @@ func TestStopGivesUpInTimeAndSaysHowManyAreLost(t *testing.T) {
 			t.Errorf("stats %+v", st)
 		}
 	})
+	if n := strings.Count(log.String(), "a security event could not be written"); n != 3 || !strings.Contains(log.String(), "subject=status.c1.engine") {
+		t.Errorf("the log has %d of 3:\n%s", n, log.String())
+	}
 }
 
 func TestLifecycle(t *testing.T) {

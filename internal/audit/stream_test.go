@@ -184,6 +184,38 @@ func TestStopFlushesToTheStream(t *testing.T) {
 	}
 }
 
+// Acts that come while the server is replaced are written afterwards, once each and in
+// their order.
+func TestActsOutliveTheirServer(t *testing.T) {
+	s := newSite(t)
+	r := s.recorder(t, audit.Options{WriteTimeout: 200 * time.Millisecond, RetryWait: 10 * time.Millisecond})
+	replaced := make(chan error, 1)
+	go func() { // ends with the restart
+		_, err := s.engine.Restart(context.Background())
+		replaced <- err
+	}()
+	acts := 0
+	for done := false; !done || acts < 100; acts++ {
+		e := removal
+		e.Session = uint64(acts)
+		r.Record(e)
+		select {
+		case err := <-replaced:
+			if err != nil {
+				t.Fatal(err)
+			}
+			done = true
+		case <-time.After(time.Millisecond):
+		}
+	}
+	_, texts := s.storedIn(t, engine.StreamAuditAdmin, acts)
+	for i, text := range texts {
+		if i > 0 && !strings.Contains(text, fmt.Sprintf(`"session":%d,`, i)) {
+			t.Fatalf("record %d of %d is %s", i, acts, text)
+		}
+	}
+}
+
 // A kick of the connection, or of anything between, loses no record and stores
 // none twice.
 func TestRecordsSurviveTheConnection(t *testing.T) {
@@ -202,6 +234,7 @@ func TestRecordsSurviveTheConnection(t *testing.T) {
 	const events = 500
 	for i := range events {
 		r.Record(audit.Event{Kind: audit.KindDenied, Address: elsewhere(i), Reason: "token expired"})
+		r.Record(removal)
 		if i%100 == 50 {
 			if err := nc.ForceReconnect(); err != nil {
 				t.Fatal(err)
@@ -224,6 +257,7 @@ func TestRecordsSurviveTheConnection(t *testing.T) {
 	if len(seen) != events {
 		t.Errorf("%d addresses, not %d", len(seen), events)
 	}
+	s.wantRecordsIn(t, engine.StreamAuditAdmin, events)
 }
 
 func TestNoCredentialAndNoLongTextReachesARecord(t *testing.T) {
@@ -254,17 +288,35 @@ func TestNoCredentialAndNoLongTextReachesARecord(t *testing.T) {
 	}
 }
 
+func TestRecordingTakesNoMemory(t *testing.T) {
+	for _, c := range recordings {
+		t.Run(c.name, func(t *testing.T) {
+			r := audit.NewWith(func(audit.Record) error { return nil }, audit.Options{MaxOpen: 100})
+			i := 0
+			record := func() { i++; r.Record(c.event(i)) }
+			for range 1000 {
+				record()
+			}
+			if n := testing.AllocsPerRun(1000, record); n >= 1 {
+				t.Errorf("%.0f allocations", n)
+			}
+		})
+	}
+}
+
+var recordings = []struct {
+	name  string
+	event func(i int) audit.Event
+}{
+	{"equal events", func(int) audit.Event { return refusal }},
+	{"the table is full", func(i int) audit.Event {
+		return audit.Event{Kind: audit.KindDenied, Address: addresses[i%len(addresses)]}
+	}},
+}
+
 // Recording costs the caller this much.
 func BenchmarkRecord(b *testing.B) {
-	for _, c := range []struct {
-		name  string
-		event func(i int) audit.Event
-	}{
-		{"equal events", func(int) audit.Event { return refusal }},
-		{"the table is full", func(i int) audit.Event {
-			return audit.Event{Kind: audit.KindDenied, Address: addresses[i%len(addresses)]}
-		}},
-	} {
+	for _, c := range recordings {
 		b.Run(c.name, func(b *testing.B) {
 			r := audit.NewWith(func(audit.Record) error { return nil }, audit.Options{MaxOpen: 100})
 			b.ReportAllocs()

@@ -42,11 +42,10 @@ func (t *table) add(now time.Time, e Event) (due time.Time, kept bool) {
 		return o.due, true
 	}
 	payer := key.payer()
-	share := t.shareOf(now, payer)
-	if share != nil && share.TokensAt(now) >= 1 {
+	hasShare := t.hasShare(now, payer)
+	if hasShare {
 		if o := t.afford(now, key, recordOf(e)); o != nil {
-			share.AllowN(now, 1)
-			t.shares[payer] = share
+			t.useShare(now, payer)
 			o.add(e)
 			return o.due, true
 		}
@@ -54,29 +53,39 @@ func (t *table) add(now time.Time, e Event) (due time.Time, kept bool) {
 	key = key.summed()
 	o := t.open[key]
 	if !o.isRunning() {
-		sum := Record{Kind: KindOverflow, User: e.User, Address: e.Address, Limit: t.name, Reason: reasonCounted}
-		if o = t.afford(now, key, sum); o == nil {
-			return t.leaveOut(now, e), false
+		o = nil
+		if !hasShare {
+			o = t.afford(now, key, Record{Kind: KindOverflow, User: e.User, Address: e.Address, Reason: reasonCounted})
 		}
+	}
+	if o == nil {
+		return t.leaveOut(now, e), false
 	}
 	o.count(e, "")
 	return o.due, false
 }
 
-// shareOf is what the payer has, or nil when there is no room to remember it.
-func (t *table) shareOf(now time.Time, payer source) *rate.Limiter {
+// hasShare is true when the payer may have one record more. Who has used nothing of
+// its share is not in the table.
+func (t *table) hasShare(now time.Time, payer source) bool {
 	if had := t.shares[payer]; had != nil {
-		return had
+		return had.TokensAt(now) >= 1
 	}
 	most := sharesPerRecord * t.maxOpen
 	if len(t.shares) >= most && now.Sub(t.swept) >= time.Second {
 		t.swept = now
 		maps.DeleteFunc(t.shares, func(_ source, l *rate.Limiter) bool { return l.TokensAt(now) >= float64(l.Burst()) })
 	}
-	if len(t.shares) >= most {
-		return nil
+	return len(t.shares) < most
+}
+
+func (t *table) useShare(now time.Time, payer source) {
+	share := t.shares[payer]
+	if share == nil {
+		share = rate.NewLimiter(rate.Every(t.share.Every), t.share.Records)
+		t.shares[payer] = share
 	}
-	return rate.NewLimiter(rate.Every(t.share.Every), t.share.Records)
+	share.AllowN(now, 1)
 }
 
 // sharesPerRecord is how many shares are remembered for each record that may be open.

@@ -114,6 +114,16 @@ func TestTheStreamsAreAsDesigned(t *testing.T) {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}
+	// An act is sent again for as long as it takes, an event is folded meanwhile.
+	for name, window := range map[string]time.Duration{engine.StreamAudit: 2 * time.Minute, engine.StreamAuditAdmin: time.Hour} {
+		audit, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := audit.CachedInfo().Config; c.Duplicates != window {
+			t.Errorf("%s remembers ids for %v", name, c.Duplicates)
+		}
+	}
 	marks, err := js.Stream(t.Context(), engine.StreamMarks)
 	if err != nil {
 		t.Fatal(err)

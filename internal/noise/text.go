@@ -9,7 +9,22 @@ import (
 
 // Text is s as a record may hold it: in one line, valid UTF-8, without a credential,
 // and with at most maxBytes of s.
-func Text(s string, maxBytes int) string { return strings.Map(printable, short(s, maxBytes)) }
+func Text(s string, maxBytes int) string {
+	if len(s) <= maxBytes && isPlain(s) && !mayHoldCredential(s) {
+		return s
+	}
+	return strings.Map(printable, short(s, maxBytes))
+}
+
+// isPlain is true for printable ASCII, which most texts are.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
 
 // printable replaces what moves a cursor, or hides or turns around other text.
 func printable(r rune) rune {
@@ -40,8 +55,7 @@ func short(s string, maxBytes int) string {
 
 const ellipsis = "…"
 
-// credential finds JWTs, whole or cut, and nkey seeds. What all of them have is
-// looked for in redact first.
+// credential finds JWTs, whole or cut, and nkey seeds.
 var credential = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)*|S[ACNOUX][A-Z2-7]{40,}`)
 
 const credentialMark = "[credential]"
@@ -49,8 +63,13 @@ const credentialMark = "[credential]"
 // redact takes out what looks like a JWT or an nkey seed: a browser can name a
 // subject, or its origin, so.
 func redact(s string) string {
-	if strings.Contains(s, "eyJ") || len(s) > 40 && strings.ContainsRune(s, 'S') {
+	if mayHoldCredential(s) {
 		return credential.ReplaceAllLiteralString(s, credentialMark)
 	}
 	return s
+}
+
+// mayHoldCredential looks for what each of them has, which is quicker.
+func mayHoldCredential(s string) bool {
+	return len(s) > 10 && strings.Contains(s, "eyJ") || len(s) > 40 && strings.ContainsRune(s, 'S')
 }
