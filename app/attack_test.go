@@ -67,7 +67,7 @@ func TestAFloodOfRefusedOriginsHidesNoActOfAnAdministrator(t *testing.T) {
 	key, err := nats.NkeyOptionFromSeed(keys.OperatorFile(dir))
 	must(err)
 	operator := connectAs(t, a.Endpoints().NATS, key)
-	client := admin.NewClient(operator)
+	client := admin.NewClient(operator, admin.OperatorName)
 
 	const attackers, each, changes = 4, 400, 20
 	const refusals = attackers * each

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
 )
 
 // records stops the recorder, which writes what waits, and reads both streams.
@@ -101,7 +104,7 @@ func TestEachDenialLeavesOneRecord(t *testing.T) {
 		expect(audit.KindRefused, "alice", subject)
 	}
 	for _, subject := range []string{"status.c1.engine", "edge.c9.join", "$JS.API.INFO"} {
-		b.send("PUB "+subject+" 0", "", "PING")
+		b.send("PUB "+subject+" 14", "secret-payload", "PING")
 		b.expect("-ERR")
 		b.expect("PONG")
 		expect(audit.KindRefused, "alice", subject)
@@ -122,8 +125,8 @@ func TestEachDenialLeavesOneRecord(t *testing.T) {
 
 	got := map[string]int{}
 	for _, rec := range r.records() {
-		if strings.Contains(fmt.Sprintf("%+v", rec), "secret-token") {
-			t.Errorf("a token is in the audit: %+v", rec)
+		if strings.Contains(fmt.Sprintf("%+v", rec), "secret-") {
+			t.Errorf("a token or a payload is in the audit: %+v", rec)
 		}
 		if rec.Address != "127.0.0.1" || rec.Time.IsZero() || time.Since(rec.Time) > time.Minute {
 			t.Errorf("from where and when: %+v", rec)
@@ -142,6 +145,55 @@ func TestEachDenialLeavesOneRecord(t *testing.T) {
 	}
 	if len(got) > 0 {
 		t.Errorf("nobody expected %v", got)
+	}
+}
+
+// What a connection loses with its access to a conversation is one record, whatever
+// else happens to it.
+func TestWhatAConnectionLosesIsARecordForEachConversation(t *testing.T) {
+	r := newRig(t, gateway.Options{})
+	for _, c := range []status.ConversationID{"c1", "c2", "c3"} {
+		r.members.set(c, "alice", true)
+	}
+	first, second := r.login("alice"), r.login("alice")
+	for i, subject := range []string{"status.c1.engine", "status.c1.tool", "presence.c1", "status.c2.engine", "status.c3.engine"} {
+		first.sub(subject, strconv.Itoa(i+1))
+	}
+	second.sub("status.c1.engine", "1")
+	r.members.set("c1", "alice", false)
+	r.members.set("c2", "alice", false)
+	r.gateway.AccessChanged("c1")
+	r.gateway.AccessChanged("c2")
+	for range 4 {
+		first.expect("-ERR")
+	}
+	second.expect("-ERR")
+	type lost struct {
+		conversation status.ConversationID
+		count        int
+		subjects     string
+	}
+	bySession := map[uint64][]lost{}
+	for _, rec := range r.records() {
+		if rec.Kind != audit.KindRevoked || rec.User != "alice" || rec.Address != "127.0.0.1" || !strings.Contains(rec.Reason, "has ended") {
+			t.Errorf("%+v", rec)
+		}
+		subjects := strings.Fields(rec.Subject)
+		slices.Sort(subjects)
+		bySession[rec.Session] = append(bySession[rec.Session], lost{rec.Conversation, rec.Count, strings.Join(subjects, " ")})
+	}
+	var got [][]lost
+	for _, list := range bySession {
+		slices.SortFunc(list, func(a, b lost) int { return strings.Compare(string(a.conversation), string(b.conversation)) })
+		got = append(got, list)
+	}
+	slices.SortFunc(got, func(a, b []lost) int { return len(b) - len(a) })
+	want := [][]lost{
+		{{"c1", 3, "presence.c1 status.c1.engine status.c1.tool"}, {"c2", 1, "status.c2.engine"}},
+		{{"c1", 1, "status.c1.engine"}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("lost %+v, want %+v", got, want)
 	}
 }
 

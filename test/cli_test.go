@@ -126,7 +126,7 @@ func TestTheNATSCommandLineWorksWithTheContextsInTheDataFolder(t *testing.T) {
 		wantIn(t, "nats stream ls", cli.run(t, "stream", "ls"), "STATUS", "AUDIT")
 		wantIn(t, "nats stream get", cli.run(t, "stream", "get", "STATUS", "1"), "status.demo.engine", "hi from the command line")
 		wantIn(t, "nats stream subjects", cli.run(t, "stream", "subjects", "STATUS"), "status.demo.engine", "status.demo.tool")
-		wantIn(t, "nats stream view", viewStream(t, cli), "status.demo.engine", "hi from the command line")
+		wantIn(t, "nats stream view", viewStream(t, cli, "STATUS"), "status.demo.engine", "hi from the command line")
 		wantIn(t, "nats kv get", cli.run(t, "kv", "get", "directory", "demo", "--raw"), `"alice"`)
 	})
 
@@ -157,7 +157,7 @@ func TestTheNATSCommandLineWorksWithTheContextsInTheDataFolder(t *testing.T) {
 }
 
 // viewStream runs `nats stream view` under a terminal, which it insists on.
-func viewStream(t *testing.T, cli natsCLI) string {
+func viewStream(t *testing.T, cli natsCLI, stream string) string {
 	t.Helper()
 	if _, err := exec.LookPath("script"); err != nil {
 		t.Fatal("script (util-linux) is not installed: nats stream view wants a terminal")
@@ -166,7 +166,7 @@ func viewStream(t *testing.T, cli natsCLI) string {
 	defer cancel()
 	cmd := cli.command(ctx)
 	cmd.Path, _ = exec.LookPath("script")
-	cmd.Args = []string{"script", "--quiet", "--return", "--command", cli.bin + " stream view STATUS", "/dev/null"}
+	cmd.Args = []string{"script", "--quiet", "--return", "--command", cli.bin + " stream view " + stream, "/dev/null"}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("nats stream view: %v\n%s", err, out)

@@ -6,6 +6,12 @@ import (
 	"fmt"
 )
 
+// Bounds of what a record keeps of its strings.
+const (
+	MaxNameBytes = maxNameBytes
+	MaxTextBytes = maxTextBytes
+)
+
 // NewWith makes a Recorder whose records go to write, for clocks that the network
 // does not know.
 func NewWith(write func(Record) error, opts Options) *Recorder {
