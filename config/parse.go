@@ -151,6 +151,11 @@ func (p *parser) together() {
 	if p.options.ProxyProtocol && len(p.options.Gateway.TrustedProxies) == 0 {
 		p.wrong.add(p.seen["proxy_protocol"].place, "proxy_protocol is true: trusted_proxies must say whose headers are believed")
 	}
+	for _, o := range p.options.Gateway.AllowedOrigins {
+		if cookie := p.options.Gateway.TokenCookie; cookie != "" && (o == "*" || o == "null") {
+			p.wrong.add(p.seen["allowed_origins"].place, "allowed_origins holds %q beside the cookie %q: every page on the web could log in with a visitor's cookie; name the origins, or read no cookie", o, cookie)
+		}
+	}
 	g := gateway.DefaultOptions()
 	queue := cmp.Or(p.options.Gateway.MaxQueueBytes, g.MaxQueueBytes)
 	least := cmp.Or(p.options.Gateway.MaxPayloadBytes, g.MaxPayloadBytes) +

@@ -1,33 +1,6 @@
 package gateway
 
-import (
-	"net/http"
-	"slices"
-)
-
-// page is the web page that a request comes from, as far as the browser tells.
-type page struct {
-	origin  string // "" for the gateway's own, and for what is no browser
-	cookies bool   // its requests may use the user's cookie
-}
-
-// pageOf is false when the page is none that may ask. The rules are those of the
-// upgrade, and two more: a page that is allowed only because all are may not use
-// the user's cookie, and neither may one elsewhere that has the browser fetch this
-// as an image or a link, which the browser tells of in Sec-Fetch-Site alone (W3C
-// Fetch Metadata).
-func (g *Gateway) pageOf(r *http.Request) (page, bool) {
-	if !originAllowed(r, g.origins) {
-		return page{}, false
-	}
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		site := r.Header.Get("Sec-Fetch-Site")
-		return page{cookies: true}, site == "" || site == "same-origin" || site == "none"
-	}
-	named := slices.DeleteFunc(slices.Clone(g.origins), func(p originPattern) bool { return p.any })
-	return page{origin: origin, cookies: originAllowed(r, named)}, true
-}
+import "net/http"
 
 // allow says in an answer that the page may read it (W3C CORS).
 func (p page) allow(h http.Header) {

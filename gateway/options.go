@@ -16,8 +16,8 @@ type Options struct {
 	// AllowedOrigins are the web origins besides the gateway's own that may open
 	// a socket: "https://app.example.com", or "https://*.example.com" for every
 	// host below example.com. A browser of any other origin is refused with
-	// HTTP 403. Default: none, same origin only. "*" allows every page on the
-	// web to use a visitor's cookie: only for deployments without TokenCookie.
+	// HTTP 403. Default: none, same origin only. "*" is every page on the web, "null"
+	// sandboxed pages and local files: not together with TokenCookie.
 	AllowedOrigins []string
 
 	// KeepLinks keeps the link of each socket for the socket's life, so that the
@@ -192,10 +192,6 @@ func (o Options) Validate() error {
 			errs = append(errs, errors.New("TrustedProxies holds a prefix that is none"))
 		}
 	}
-	for _, p := range o.AllowedOrigins {
-		if _, err := parseOriginPattern(p); err != nil {
-			errs = append(errs, err)
-		}
-	}
+	errs = append(errs, checkOrigins(o.AllowedOrigins, o.TokenCookie))
 	return errors.Join(errs...)
 }

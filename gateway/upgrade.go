@@ -22,7 +22,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	remote := g.clientAddress(r)
-	if !originAllowed(r, g.origins) {
+	page, ok := g.pageOf(r)
+	if !ok {
 		g.refuseOrigin(r, remote)
 		refuseUpgrade(w, upgradeOrigin)
 		return
@@ -38,8 +39,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseUpgrade(w, upgradeLimited(v))
 		return
 	}
-	token := g.cookieToken(r)
-
+	token := ""
+	if page.cookies {
+		token = g.cookieToken(r)
+	}
 	conn, in, wrong := takeOver(w, key)
 	if wrong != nil {
 		place.leave()
@@ -61,7 +64,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // refuseOrigin notes that a page of another origin was refused.
 func (g *Gateway) refuseOrigin(r *http.Request, remote netip.AddrPort) {
 	origin := r.Header.Get("Origin")
-	g.opts.Logger.Warn("request refused: origin not allowed", "origin", origin, "remote", remote)
+	attrs := []any{"origin", origin, "remote", remote}
+	if hint := g.originHint(r); hint != "" {
+		attrs = append(attrs, "hint", hint)
+	}
+	g.opts.Logger.Warn("request refused: origin not allowed", attrs...)
 	g.deps.Metrics.Refused(metrics.RefusalOrigin, false)
 	g.deps.Audit.Record(audit.Event{
 		Kind: audit.KindDenied, Address: addressText(remote), Origin: origin, Reason: upgradeOrigin.text, Code: upgradeOrigin.code,
