@@ -88,8 +88,8 @@ func (d *demo) run(ctx context.Context, p *broadcaster.Publisher) {
 	}
 }
 
-// serveTokens hands the demo's tokens to the page. The listener is on loopback
-// only, and a page of another origin cannot read the answer.
+// serveTokens hands the demo's tokens to the page. The listener is on loopback only,
+// localOnly stands before it, and a page of another origin cannot read the answer.
 func (d *demo) serveTokens(w http.ResponseWriter, _ *http.Request) {
 	type user struct {
 		User          status.UserID           `json:"user"`

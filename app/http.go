@@ -76,7 +76,7 @@ func (a *App) routes() http.Handler {
 	mux.Handle("GET /metrics", a.metrics.Handler())
 	mux.Handle("/v1/", a.gateway.API())
 	if a.demo != nil {
-		mux.HandleFunc("GET /demo.json", a.demo.serveTokens)
+		mux.Handle("GET /demo.json", localOnly(http.HandlerFunc(a.demo.serveTokens)))
 	}
 	mux.Handle("/ws", a.gateway)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

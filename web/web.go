@@ -16,6 +16,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -26,11 +27,23 @@ var dist embed.FS
 // pageDir is where Vite builds to; until then it holds nothing to serve.
 const pageDir = "dist"
 
-// contentSecurityPolicy lets the page load its own files and open a WebSocket,
-// and nothing else: no inline script or style, no frame, no form target.
-const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; " +
-	"connect-src 'self' ws: wss:; img-src 'self' data:; base-uri 'none'; form-action 'none'; " +
-	"frame-ancestors 'none'"
+// contentSecurityPolicy lets the page load its own files and open a WebSocket of its
+// own host, and nothing else: no inline script or style, no frame, no form target.
+// 'self' is that WebSocket in newer browsers alone (CSP level 3), so the host that the
+// browser asked for is named.
+func contentSecurityPolicy(host string) string {
+	sockets := ""
+	if plainHost.MatchString(host) {
+		sockets = " ws://" + host + " wss://" + host
+	}
+	return "default-src 'none'; script-src 'self'; style-src 'self'; " +
+		"connect-src 'self'" + sockets + "; img-src 'self' data:; base-uri 'none'; form-action 'none'; " +
+		"frame-ancestors 'none'"
+}
+
+// plainHost is a host, with a port or without, that can stand in the policy and says
+// nothing else there: Host may hold a semicolon.
+var plainHost = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
 
 // fallbackPage obeys the same policy, so it has no style of its own.
 const fallbackPage = `<!doctype html>
@@ -147,7 +160,7 @@ func contentType(name string) string {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	setSecurityHeaders(w.Header())
+	setSecurityHeaders(w.Header(), r.Host)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET and HEAD are answered here", http.StatusMethodNotAllowed)
@@ -193,8 +206,8 @@ func (f file) cacheControl() string {
 	return "no-cache"
 }
 
-func setSecurityHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
+func setSecurityHeaders(h http.Header, host string) {
+	h.Set("Content-Security-Policy", contentSecurityPolicy(host))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

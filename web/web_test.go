@@ -78,6 +78,32 @@ func TestEveryAnswerForbidsForeignContent(t *testing.T) {
 	}
 }
 
+func TestThePageConnectsToItsOwnHostAlone(t *testing.T) {
+	h := web.NewHandler(builtPage())
+	for host, want := range map[string]string{
+		"127.0.0.1:8080":              "connect-src 'self' ws://127.0.0.1:8080 wss://127.0.0.1:8080;",
+		"status.example.com":          "connect-src 'self' ws://status.example.com wss://status.example.com;",
+		"[::1]:8080":                  "connect-src 'self' ws://[::1]:8080 wss://[::1]:8080;",
+		"":                            "connect-src 'self';",
+		"x; script-src *":             "connect-src 'self';",
+		"x;script-src%20*":            "connect-src 'self';",
+		"x ws://evil.example":         "connect-src 'self';",
+		"*":                           "connect-src 'self';",
+		"*.example.com":               "connect-src 'self';",
+		"a,b":                         "connect-src 'self';",
+		"'unsafe-inline'":             "connect-src 'self';",
+		"status.example.com:99999999": "connect-src 'self';",
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if csp := w.Result().Header.Get("Content-Security-Policy"); !strings.Contains(csp, want) {
+			t.Errorf("Host %q: the policy is %q, want %q in it", host, csp, want)
+		}
+	}
+}
+
 func TestWhatIsNoFileOfThePageIsRefused(t *testing.T) {
 	h := web.NewHandler(builtPage())
 	for _, tc := range []struct {
