@@ -43,6 +43,7 @@ var floors = map[string]int{
 	"internal/metrics":                 1,
 	"internal/mark":                    1,
 	"internal/httpconn":                1,
+	"internal/consumers":               1,
 
 	"":                     0, // the shipped configuration files
 	"status":               0,

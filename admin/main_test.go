@@ -51,7 +51,7 @@ func start(t testing.TB, opts admin.Options, prepare ...func(*house, *admin.Opti
 	must(t, err)
 	must(t, h.service.Start(t.Context()))
 	t.Cleanup(func() { stop(t, h.service.Stop) })
-	h.nc = h.dial(t, set.Operator)
+	h.nc = h.dial(t, set.Operator, nats.CustomInboxPrefix(status.InboxOperator))
 	h.client = admin.NewClient(h.nc, admin.OperatorName)
 	return h
 }
@@ -72,11 +72,11 @@ func (h *house) part(t testing.TB, part engine.Part) *nats.Conn {
 	return nc
 }
 
-func (h *house) dial(t testing.TB, key nkeys.KeyPair) *nats.Conn {
+func (h *house) dial(t testing.TB, key nkeys.KeyPair, opts ...nats.Option) *nats.Conn {
 	t.Helper()
 	public, err := key.PublicKey()
 	must(t, err)
-	nc, err := nats.Connect(h.engine.ClientURL(), nats.Nkey(public, key.Sign))
+	nc, err := nats.Connect(h.engine.ClientURL(), append(opts, nats.Nkey(public, key.Sign))...)
 	must(t, err)
 	t.Cleanup(nc.Close)
 	return nc

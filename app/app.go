@@ -180,6 +180,7 @@ func (a *App) Start(ctx context.Context) error {
 		{"marks", a.startMarks},
 		{"gateway", a.startGateway},
 		{"admin", a.startAdmin},
+		{"consumers' service", a.startConsumers},
 		{"storage watch", a.startStorage},
 		{"HTTP listener", a.startHTTP},
 		{"endpoints", a.announce},
@@ -368,38 +369,6 @@ func (a *App) startAdmin(ctx context.Context) error {
 		return err
 	}
 	a.steps.add("drain the admin service", service.Stop)
-	return nil
-}
-
-func (a *App) startEdge(ctx context.Context) error {
-	nc, err := a.connect(engine.PartEdge)
-	if err != nil {
-		return err
-	}
-	// The server answers a read in the read loop of the connection that asks: two
-	// batches of a history are read at a time, and none holds up an answer.
-	reads := make([]*nats.Conn, 2)
-	for i := range reads {
-		if reads[i], err = a.connect(engine.PartEdge); err != nil {
-			return err
-		}
-	}
-	opts := a.opts.Edge
-	opts.Logger = a.log
-	// A join shows what the grants say.
-	opts.Limits = edge.Limits{
-		Categories:       a.opts.Callout.MaxCategories,
-		ChangesPerMinute: a.opts.Callout.ChangesPerMinute,
-		Subscriptions:    a.opts.Callout.MaxSubscriptions,
-		PayloadBytes:     a.opts.Callout.MaxPayloadBytes,
-	}
-	if a.edge, err = edge.New(nc, edge.Deps{Directory: a.directory, History: history.NewReader(reads...), Presence: a.presence}, opts); err != nil {
-		return err
-	}
-	if err := a.edge.Start(ctx); err != nil {
-		return err
-	}
-	a.steps.add("drain the edge", a.edge.Stop)
 	return nil
 }
 

@@ -17,9 +17,9 @@ import (
 // its first token: a user called "edge" must not hear what the edge is answered.
 func (g grant) privateInbox() string {
 	if g.connection == jwt.ConnectionTypeWebsocket {
-		return "_INBOX_user." + g.user.Token() + ".>"
+		return status.ReplyUser + "." + g.user.Token() + ".>"
 	}
-	return "_INBOX.>"
+	return status.ReplyDefault + ".>"
 }
 
 // grant is what one connection gets.

@@ -172,7 +172,7 @@ func TestAPublisherInAnotherAccountGetsItsAnswer(t *testing.T) {
     imports: [ { service: { account: STATUS, subject: "submit.*.*" } } ]
   }
 `)
-	replace("    jetstream: enabled\n", "    jetstream: enabled\n    exports: [ { service: \"submit.*.*\" } ]\n")
+	replace("    exports: [\n", "    exports: [\n      { service: \"submit.*.*\", accounts: [OTHER] }\n")
 	replace("auth_users: [\n", "auth_users: [\n      other\n")
 	h := openConfigured(t, broadcaster.Options{}, []byte(config))
 	nc, err := nats.Connect(h.engine.ClientURL(), nats.UserInfo("other", "other"))

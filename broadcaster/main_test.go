@@ -114,7 +114,7 @@ func (h *house) service(t testing.TB, opts ...nats.Option) *nats.Conn {
 
 func (h *house) operator(t testing.TB) *nats.Conn {
 	t.Helper()
-	return h.dial(t, h.keys.Operator)
+	return h.dial(t, h.keys.Operator, nats.CustomInboxPrefix(status.InboxOperator))
 }
 
 // listen subscribes as an operator; it returns when the server knows.

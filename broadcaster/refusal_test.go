@@ -124,17 +124,25 @@ func compare(t *testing.T, c refusalCase, code, errCode int, description string)
 }
 
 // JetStream acknowledges to whatever reply subject it is given, with nobody's
-// permissions: an acknowledgement must not become a status, nor a refusal.
-func TestAReplySubjectThatIsOursIsNotAnswered(t *testing.T) {
+// permissions: an acknowledgement must not become a status, a mark, a conversation
+// or an order, nor a refusal; and it comes into no inbox but a publisher's.
+func TestAnAnswerGoesToAnInboxAndNowhereElse(t *testing.T) {
 	h := open(t)
 	nc := h.service(t)
 	listener := h.listen(t, "status.>")
-	for _, reply := range []string{"ingest.c2.engine", "status.c2.engine", "submit.c2.engine", "edge.c1.join", "presence.c1", "$JS.API.STREAM.PURGE.STATUS", "audit.x"} {
+	replies := []string{
+		"ingest.c2.engine", "status.c2.engine", "submit.c2.engine", "edge.c1.join", "presence.c1", "presence.node.diff",
+		"marks.x", "audit.x", "audit.admin", "admin.conversation.delete", "directory.changed.c1", "gateway.token",
+		"$JS.API.STREAM.PURGE.STATUS", "$KV.directory.c1", "$SRV.PING", "consumer.create.STATUS.x", "anything.else",
+		"_INBOX_gateway.abc.1", "_INBOX_edge.abc.1", "_INBOX_operator.abc.1", "_INBOX_user.alice.1", "_INBOX", "_INBOX.*", "_INBOX.a.>", "_INBOXES.a", "_R_x.a",
+	}
+	for _, reply := range replies {
 		for _, payload := range []string{`{"text":"hi"}`, `no JSON`} {
 			check(t, nc.PublishMsg(&nats.Msg{Subject: "status.c1.engine", Reply: reply, Data: []byte(payload)}))
 		}
 	}
-	eventually(t, "all are refused", func() bool { return h.broadcaster.Stats().Refused["bad_reply"] == 14 })
+	want := uint64(2 * len(replies))
+	eventually(t, "all are refused", func() bool { return h.broadcaster.Stats().Refused["bad_reply"] == want })
 	js, err := jetstream.New(nc)
 	check(t, err)
 	ack, err := js.Publish(soon(t), "status.c1.engine", []byte(`{"text":"good"}`))
@@ -147,8 +155,8 @@ func TestAReplySubjectThatIsOursIsNotAnswered(t *testing.T) {
 	if !strings.Contains(string(m.Data), `"text":"good"`) {
 		t.Errorf("delivered on %s: %s", m.Subject, m.Data)
 	}
-	if n := h.broadcaster.Stats().Unanswered; n != 14 {
-		t.Errorf("counted %d unanswered, want 14", n)
+	if n := h.broadcaster.Stats().Unanswered; n != want {
+		t.Errorf("counted %d unanswered, want %d", n, want)
 	}
 }
 

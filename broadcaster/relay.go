@@ -14,7 +14,7 @@ import (
 // otherAccount begins the reply subjects of messages that came through a service
 // import from another account. No client may publish with such a reply subject
 // (nats-server 2.15.2), but it may answer to it.
-const otherAccount = "_R_"
+const otherAccount = status.ReplyImport + "."
 
 // headerRequestInfo is what the server itself adds to such a message: who asks.
 // That is nothing for the browsers.

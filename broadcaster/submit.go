@@ -13,10 +13,16 @@ import (
 	"github.com/statuswire/statuswire/status"
 )
 
+// canAnswer reports whether a publisher may have an answer there: JetStream's
+// acknowledgement, which no permission of ours bounds, or our refusal.
+func canAnswer(reply string) bool {
+	return status.CanReply(reply, status.ReplyDefault, status.ReplyKey, status.ReplyImport)
+}
+
 // submit checks a submission and forwards it to the stream.
 func (b *Broadcaster) submit(m *nats.Msg) *status.Error {
-	if m.Reply != "" && status.IsReserved(m.Reply) {
-		return status.ErrBadReply.Withf("reply subject %s is reserved: use an inbox", status.Quote(m.Reply))
+	if m.Reply != "" && !canAnswer(m.Reply) {
+		return status.ErrBadReply.Withf("reply subject %s is no inbox: use one that begins with _INBOX. or _INBOX_key.", status.Quote(m.Reply))
 	}
 	c, cat, err := status.ParseSubmitSubject(m.Subject)
 	if err != nil {
@@ -98,7 +104,7 @@ func (b *Broadcaster) forward(m *nats.Msg) *status.Error {
 // refuse answers the publisher, or the log when there is nobody to answer.
 func (b *Broadcaster) refuse(m *nats.Msg, refusal *status.Error) {
 	b.counts.refuse(refusal)
-	if m.Reply == "" || status.IsReserved(m.Reply) {
+	if !canAnswer(m.Reply) {
 		b.counts.unanswered.Add(1)
 		b.opts.Logger.Warn("refused a status that has no reply subject", "subject", status.Quote(m.Subject), "reason", refusal.Description, "err_code", refusal.ErrCode)
 		return

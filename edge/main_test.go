@@ -123,7 +123,7 @@ func (r *rig) dialOperator(tb testing.TB) *nats.Conn {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	nc, err := nats.Connect(r.engine.ClientURL(), nats.Nkey(public, r.keys.Operator.Sign))
+	nc, err := nats.Connect(r.engine.ClientURL(), nats.Nkey(public, r.keys.Operator.Sign), nats.CustomInboxPrefix(status.InboxOperator))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func (r *rig) records() []audit.Record {
 	must(r.t, r.audit.Stop(ctx))
 	public, err := r.keys.Operator.PublicKey()
 	must(r.t, err)
-	nc, err := nats.Connect(r.engine.ClientURL(), nats.Nkey(public, r.keys.Operator.Sign))
+	nc, err := nats.Connect(r.engine.ClientURL(), nats.Nkey(public, r.keys.Operator.Sign), nats.CustomInboxPrefix(status.InboxOperator))
 	must(r.t, err)
 	defer nc.Close()
 	js, err := jetstream.New(nc)

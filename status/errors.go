@@ -83,7 +83,7 @@ var (
 	ErrBadMetadata         = &Error{400, 20014, "metadata is not an object"}
 	ErrBadPriority         = &Error{400, 20015, "priority is not known"}
 	ErrBadID               = &Error{400, 20016, "id is not usable"}
-	ErrBadReply            = &Error{400, 20017, "reply subject is reserved"}
+	ErrBadReply            = &Error{400, 20017, "reply subject is no inbox"}
 	ErrHeaderNotAllowed    = &Error{400, 20020, "header is not allowed"}
 	ErrBadHeader           = &Error{400, 20021, "header is malformed"}
 	ErrTooManyHeaders      = &Error{400, 20022, "headers are too many or too large"}

@@ -96,16 +96,3 @@ func CarriesStatuses(subject string) bool {
 	root, _, _ := strings.Cut(subject, ".")
 	return root == subjectRoot || root == "*" || root == ">"
 }
-
-// IsReserved reports whether the subject belongs to Statuswire or to the NATS
-// server itself. Nobody may have an answer sent there: JetStream acknowledges to
-// whatever reply subject a publisher names, and an acknowledgement on ingest.…
-// or status.… would pass for a status.
-func IsReserved(subject string) bool {
-	root, _, _ := strings.Cut(subject, ".")
-	switch root {
-	case subjectRoot, submitRoot, ingestRoot, edgeRoot, presenceRoot, "gateway", "directory", "admin", "audit":
-		return true
-	}
-	return strings.HasPrefix(root, "$")
-}

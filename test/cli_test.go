@@ -123,7 +123,9 @@ func TestTheNATSCommandLineWorksWithTheContextsInTheDataFolder(t *testing.T) {
 
 	t.Run("the operator looks into the stream", func(t *testing.T) {
 		wantIn(t, "nats stream info", cli.run(t, "stream", "info", "STATUS"), "ingest.*.* to status.", "status.*.*", "Direct Get: true")
-		wantIn(t, "nats stream ls", cli.run(t, "stream", "ls"), "STATUS", "AUDIT")
+		wantIn(t, "nats stream ls", cli.run(t, "stream", "ls"), "STATUS")
+		wantIn(t, "nats stream info", cli.run(t, "stream", "info", "AUDIT"), "audit.*")
+		wantIn(t, "nats sub --stream", cli.run(t, "sub", "--stream", "AUDIT_ADMIN", "audit.>", "--all", "--terminate-at-end", "--raw"), `"conversation":"demo"`)
 		wantIn(t, "nats stream get", cli.run(t, "stream", "get", "STATUS", "1"), "status.demo.engine", "hi from the command line")
 		wantIn(t, "nats stream subjects", cli.run(t, "stream", "subjects", "STATUS"), "status.demo.engine", "status.demo.tool")
 		wantIn(t, "nats stream view", viewStream(t, cli, "STATUS"), "status.demo.engine", "hi from the command line")
@@ -136,7 +138,7 @@ func TestTheNATSCommandLineWorksWithTheContextsInTheDataFolder(t *testing.T) {
 		wantIn(t, "nats micro info", cli.run(t, "micro", "info", "edge"), "edge.*.join")
 		wantIn(t, "nats micro info", cli.run(t, "micro", "info", "admin"), "admin.conversation.list")
 		wantIn(t, "nats req", cli.run(t, "req", "edge.demo.join", ""), `"conversation":"demo"`, "hi from the command line")
-		wantIn(t, "nats account info", cli.run(t, "account", "info"), "Account: STATUS")
+		wantIn(t, "nats account info", cli.run(t, "account", "info"), "Account: OPS")
 	})
 
 	t.Run("a service cannot look inside, an operator cannot destroy", func(t *testing.T) {

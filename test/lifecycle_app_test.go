@@ -88,22 +88,22 @@ func startLifeApp(dir string, keepLinks bool) (*lifeApp, error) {
 	if a.js, err = a.service.JetStream(); err != nil {
 		return nil, err
 	}
-	if a.operator, err = connectWithKey(e.NATS, keys.OperatorFile(dir)); err != nil {
+	if a.operator, err = connectWithKey(e.NATS, keys.OperatorFile(dir), nats.CustomInboxPrefix(status.InboxOperator)); err != nil {
 		return nil, err
 	}
-	if a.system, err = connectWithKey(e.NATS, keys.SystemFile(dir)); err != nil {
+	if a.system, err = connectWithKey(e.NATS, keys.SystemFile(dir), nats.CustomInboxPrefix(status.InboxSystem)); err != nil {
 		return nil, err
 	}
 	a.admin = admin.NewClient(a.operator, admin.OperatorName)
 	return a, nil
 }
 
-func connectWithKey(url, file string) (*nats.Conn, error) {
+func connectWithKey(url, file string, opts ...nats.Option) (*nats.Conn, error) {
 	key, err := nats.NkeyOptionFromSeed(file)
 	if err != nil {
 		return nil, err
 	}
-	return nats.Connect(url, key)
+	return nats.Connect(url, append(opts, key)...)
 }
 
 func (a *lifeApp) stop() error {

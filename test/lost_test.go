@@ -15,14 +15,14 @@ import (
 // TestLostStatusesReachUnmodifiedClients runs node/configured/lost.mjs: the stream
 // stops to republish for a moment, while unmodified clients are watching.
 func TestLostStatusesReachUnmodifiedClients(t *testing.T) {
-	const names = `"$JS.API.STREAM.NAMES"` // allowed to the operator
+	const publish = `publish: { allow: ["submit.*.*"` // of the service
 	conf := string(shipped.DefaultNATSConfig())
-	if strings.Count(conf, names) != 1 {
-		t.Fatalf("nats.conf does not allow %s once", names)
+	if strings.Count(conf, publish) != 1 {
+		t.Fatalf("nats.conf does not have %s once", publish)
 	}
 	opts := app.Options{DataDir: t.TempDir(), HTTP: "127.0.0.1:0"}
 	opts.Engine.Listen = "127.0.0.1:0"
-	opts.Engine.Config = []byte(strings.Replace(conf, names, names+`, "$JS.API.STREAM.UPDATE.STATUS"`, 1))
+	opts.Engine.Config = []byte(strings.Replace(conf, publish, publish+`, "$JS.API.INFO", "$JS.API.STREAM.INFO.STATUS", "$JS.API.STREAM.UPDATE.STATUS"`, 1))
 	opts.Fanout.CheckEvery = time.Second
 	a, err := app.New(opts)
 	if err != nil {

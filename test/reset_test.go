@@ -102,14 +102,14 @@ func TestAStreamThatWasMadeAnewIsNotTakenForTheOldOne(t *testing.T) {
 
 // An operator removes the stream of a server that runs, and makes it again.
 func TestAStreamThatIsMadeAnewUnderARunningServer(t *testing.T) {
-	const names = `"$JS.API.STREAM.NAMES"` // allowed to the operator first
+	const publish = `publish: { allow: ["submit.*.*"` // of the service
 	conf := string(shipped.DefaultNATSConfig())
-	if !strings.Contains(conf, names) {
-		t.Fatalf("nats.conf does not allow %s", names)
+	if strings.Count(conf, publish) != 1 {
+		t.Fatalf("nats.conf does not have %s once", publish)
 	}
 	opts := app.Options{DataDir: t.TempDir(), HTTP: "127.0.0.1:0"}
 	opts.Engine.Listen = "127.0.0.1:0"
-	opts.Engine.Config = []byte(strings.Replace(conf, names, names+`, "$JS.API.STREAM.DELETE.STATUS", "$JS.API.STREAM.CREATE.STATUS"`, 1))
+	opts.Engine.Config = []byte(strings.Replace(conf, publish, publish+`, "$JS.API.INFO", "$JS.API.STREAM.INFO.STATUS", "$JS.API.STREAM.DELETE.STATUS", "$JS.API.STREAM.CREATE.STATUS"`, 1))
 	opts.Fanout.CheckEvery = time.Second
 	a, err := app.New(opts)
 	if err != nil {

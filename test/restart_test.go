@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/statuswire/statuswire/status"
 )
 
 // connectAs connects over TCP with a key of the data folder, as a service
@@ -19,12 +20,23 @@ func connectAs(t testing.TB, s *statuswire, name string, opts ...nats.Option) *n
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect(s.NATS, append([]nats.Option{key, nats.MaxReconnects(0)}, opts...)...)
+	nc, err := nats.Connect(s.NATS, append([]nats.Option{key, nats.CustomInboxPrefix(inboxOf(name)), nats.MaxReconnects(0)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
 	return nc
+}
+
+// inboxOf is the prefix of the inboxes that a key may hear.
+func inboxOf(key string) string {
+	switch key {
+	case "operator":
+		return status.InboxOperator
+	case "system":
+		return status.InboxSystem
+	}
+	return nats.InboxPrefix[:len(nats.InboxPrefix)-1]
 }
 
 func TestWhatWasAcknowledgedOutlivesTheProcess(t *testing.T) {

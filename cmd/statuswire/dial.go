@@ -17,6 +17,7 @@ import (
 	"github.com/statuswire/statuswire/app"
 	"github.com/statuswire/statuswire/internal/keyring"
 	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/status"
 )
 
 // dialTimeout is how long the server may take to greet.
@@ -72,7 +73,7 @@ func dial(dataDir, key string) (*caller, error) {
 func readKey(dataDir, key string) (pair nkeys.KeyPair, inbox string, err error) {
 	if key == admin.OperatorName {
 		pair, err = keys.ReadOperator(dataDir)
-		return pair, "_INBOX_operator", err
+		return pair, status.InboxOperator, err
 	}
 	name, err := keyring.ParseName(key)
 	if err != nil {

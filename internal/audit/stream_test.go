@@ -15,6 +15,7 @@ import (
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/status"
 )
 
 // site is a real server, and the operator who reads the stream over TCP, as the
@@ -48,7 +49,7 @@ func operator(t testing.TB, e *engine.Engine, kp nkeys.KeyPair) jetstream.JetStr
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect(e.ClientURL(), nats.Nkey(public, kp.Sign))
+	nc, err := nats.Connect(e.ClientURL(), nats.Nkey(public, kp.Sign), nats.CustomInboxPrefix(status.InboxOperator))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,27 +84,24 @@ func (s site) stored(t testing.TB, n int) (subjects, texts []string) {
 	return s.storedIn(t, engine.StreamAudit, n)
 }
 
-func (s site) storedIn(t testing.TB, stream string, n int) (subjects, texts []string) {
+func (s site) storedIn(t testing.TB, name string, n int) (subjects, texts []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	c, err := s.operator.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	messages, err := c.Messages()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer messages.Stop()
 	for len(texts) < n {
-		m, err := messages.Next(jetstream.NextContext(ctx))
+		stream, err := s.operator.Stream(ctx, name)
 		if err != nil {
 			t.Fatalf("record %d: %v", len(texts)+1, err)
 		}
-		subjects, texts = append(subjects, m.Subject()), append(texts, string(m.Data()))
+		for seq := uint64(len(texts) + 1); seq <= stream.CachedInfo().State.LastSeq; seq++ {
+			m, err := stream.GetMsg(ctx, seq)
+			if err != nil {
+				t.Fatalf("record %d: %v", seq, err)
+			}
+			subjects, texts = append(subjects, m.Subject), append(texts, string(m.Data))
+		}
 	}
-	s.wantRecordsIn(t, stream, n)
+	s.wantRecordsIn(t, name, n)
 	return subjects, texts
 }
 

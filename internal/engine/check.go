@@ -74,21 +74,59 @@ func (c *checker) checkWebSocket() {
 }
 
 func (c *checker) checkAccounts() {
-	for _, name := range []string{AccountStatus, AccountAuth, AccountSystem} {
+	for _, name := range []string{AccountStatus, AccountState, AccountOperators, AccountAuth, AccountSystem} {
 		if !c.hasAccount(name) {
 			c.fault(at("accounts"), "account %s is missing: take it over from the nats.conf that Statuswire ships", name)
 		}
 	}
+	for _, name := range []string{AccountStatus, AccountState} {
+		if enabled, _ := lookUp(c.raw, "accounts", name, "jetstream"); enabled == nil && c.hasAccount(name) {
+			c.fault(at("accounts", name), "account %s needs jetstream: enabled", name)
+		}
+	}
+	c.checkOperators()
 	if !c.hasAccount(AccountStatus) {
 		return
-	}
-	if enabled, _ := lookUp(c.raw, "accounts", AccountStatus, "jetstream"); enabled == nil {
-		c.fault(at("accounts", AccountStatus), "account %s needs jetstream: enabled", AccountStatus)
 	}
 	const from, to = "status.*.*", "submit.$1.$2"
 	mapped, _ := lookUp(c.raw, "accounts", AccountStatus, "mappings", from)
 	if mapped != to {
 		c.fault(at("accounts", AccountStatus, "mappings", from), "account %s needs mappings: { %q: %q }, the way of a status to the broadcaster", AccountStatus, from, to)
+	}
+}
+
+// checkOperators wants the keys of people where no answer of JetStream or of a part
+// can be aimed, and nobody but our own parts where it could.
+func (c *checker) checkOperators() {
+	if enabled, _ := lookUp(c.raw, "accounts", AccountOperators, "jetstream"); enabled != nil {
+		c.fault(at("accounts", AccountOperators, "jetstream"), "account %s must not have JetStream: it answers to whatever subject it is told, in the account of who asks", AccountOperators)
+	}
+	people := []string{"OPERATOR_KEY", viewerVariable, "SYSTEM_KEY"}
+	for _, name := range people {
+		if u := c.user(name); u != nil && u.Account != nil && u.Account.Name != AccountOperators {
+			c.fault(at("accounts", u.Account.Name, "users"), "the user $%s must be in account %s, which asks the others by imports", name, AccountOperators)
+		}
+	}
+	ours := map[string]bool{}
+	for _, p := range Parts() {
+		ours[c.vars[p.variable()]] = true
+	}
+	for _, name := range people {
+		ours[c.vars[name]] = true
+	}
+	foreign := func(name string, a *server.Account) {
+		if a != nil && (a.Name == AccountState || a.Name == AccountSystem) {
+			c.fault(at("accounts", a.Name, "users"), "the user %s must not be in account %s, which holds what no client may touch: put it into %s or %s",
+				name, a.Name, AccountStatus, AccountOperators)
+		}
+	}
+	for _, u := range c.server.Users {
+		foreign(u.Username, u.Account)
+	}
+	for _, u := range c.server.Nkeys {
+		if !ours[u.Nkey] {
+			foreign(u.Nkey, u.Account)
+		}
 	}
 }
 
@@ -125,10 +163,7 @@ func (c *checker) checkAuthUser(name string) {
 }
 
 func (c *checker) checkPart(p Part) {
-	account := AccountStatus
-	if p == PartCallout {
-		account = AccountAuth
-	}
+	account := p.account()
 	if !c.hasAccount(account) {
 		return // that is the fault
 	}

@@ -55,8 +55,15 @@ func TestFaultsInNATSConfAreNamedByFileAndLine(t *testing.T) {
 		{"a part without a user", "nkey: $FANOUT_KEY", "nkey: " + strangerKey(t), "", "the user { nkey: $FANOUT_KEY } is missing"},
 		{"a part that may publish everything", `publish: { allow: ["edge.*.*.*"] }`, "", "", "$GATEWAY_KEY needs an allow list"},
 		{"a part that may hear everything", `subscribe: { allow: ["_INBOX_audit.>"] }`, "", "", "$AUDIT_KEY needs an allow list"},
-		{"a part that the callout would be asked for", "$DIRECTORY_KEY, $KEYS_KEY, $PRESENCE_KEY, $AUDIT_KEY, $MARKS_KEY, $STREAMS_KEY, $CALLOUT_KEY", "$DIRECTORY_KEY, $KEYS_KEY, $PRESENCE_KEY, $AUDIT_KEY, $MARKS_KEY, $STREAMS_KEY", "auth_users: [", "auth_users must name $CALLOUT_KEY"},
-		{"a service that the callout would be asked for", "$SERVICE_KEY, $OPERATOR_KEY, $SYSTEM_KEY\n", "$OPERATOR_KEY, $SYSTEM_KEY\n", "auth_users: [", "auth_users must name $SERVICE_KEY"},
+		{"a part that the callout would be asked for", "$STATE_STREAMS_KEY, $CALLOUT_KEY", "$STATE_STREAMS_KEY", "auth_users: [", "auth_users must name $CALLOUT_KEY"},
+		{"a service that the callout would be asked for", "$SERVICE_KEY, $OPERATOR_KEY, $VIEWER_KEY", "$OPERATOR_KEY, $VIEWER_KEY", "auth_users: [", "auth_users must name $SERVICE_KEY"},
+		{"the server's own account without JetStream", "  STATE {\n    jetstream: enabled", "  STATE {", "  STATE {", "account STATE needs jetstream: enabled"},
+		{"operators with JetStream", "  OPS {\n", "  OPS {\n    jetstream: enabled\n", "", "account OPS must not have JetStream"},
+		{"operators among the services", "nkey: $SERVICE_KEY", "nkey: $OPERATOR_KEY", "", "the user $OPERATOR_KEY must be in account OPS"},
+		{"the key of reports among the services", "nkey: $SERVICE_KEY", "nkey: $SYSTEM_KEY", "", "the user $SYSTEM_KEY must be in account OPS"},
+		{"a part in another account", "nkey: $PRESENCE_KEY", "nkey: $MARKS_KEY", "", "the user $MARKS_KEY must be in account STATE"},
+		{"a client among what the server keeps for itself", "      { nkey: $DIRECTORY_KEY", "      { nkey: " + strangerKey(t) + " }\n      { nkey: $DIRECTORY_KEY", "", "must not be in account STATE"},
+		{"a client in the system account", "  SYS {\n", "  SYS {\n    users: [ { user: ops, password: secret } ]\n", "", "the user ops must not be in account SYS"},
 		{"an operator who may ask in anybody's name", `"admin.key.*.operator", "admin.why.operator"` + "\n", `"admin.>"` + "\n", "", "in the name of any key"},
 		{"another issuer", "issuer: $ISSUER_KEY", "issuer: ADXQUMSUUJZQZ2QXV7WVU7UVTK2WJPHQKYRBOCVKJXCUTVMLHT2YUPIR", "", ""},
 		{"another callout account", "account: AUTH", "account: SYS", "    account: SYS", "must be AUTH"},
@@ -67,6 +74,11 @@ func TestFaultsInNATSConfAreNamedByFileAndLine(t *testing.T) {
 				t.Fatalf("nats.conf has no %q any more", c.old)
 			}
 			faulty := strings.Replace(shipped, c.old, c.new, 1)
+			for _, moved := range []string{"$OPERATOR_KEY", "$SYSTEM_KEY", "$MARKS_KEY"} { // it cannot be there twice
+				if at := strings.LastIndex(faulty, "nkey: "+moved); strings.Count(faulty, "nkey: "+moved) == 2 {
+					faulty = faulty[:at] + "nkey: " + strangerKey(t) + faulty[at+len("nkey: "+moved):]
+				}
+			}
 			opts := options(t)
 			opts.Config, opts.ConfigName = []byte(faulty), "etc/my.conf"
 			_, err := engine.New(opts)
@@ -132,7 +144,7 @@ func TestAFaultInAnIncludedFileNamesThatFile(t *testing.T) {
 }
 
 func TestAByteOrderMarkAndUnusedVariablesDoNoHarm(t *testing.T) {
-	text := strings.Replace("\ufeff"+string(statuswire.DefaultNATSConfig()), "$SERVICE_KEY, $OPERATOR_KEY, $SYSTEM_KEY\n", "$OPERATOR_KEY, $SYSTEM_KEY\n", 1)
+	text := strings.Replace("\ufeff"+string(statuswire.DefaultNATSConfig()), "$SERVICE_KEY, $OPERATOR_KEY, $VIEWER_KEY", "$OPERATOR_KEY, $VIEWER_KEY", 1)
 	head, tail, _ := strings.Cut(text, "{ nkey: $SERVICE_KEY")
 	_, tail, _ = strings.Cut(tail, "\n\n") // to the end of this user
 	opts := options(t)

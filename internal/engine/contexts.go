@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/status"
 )
 
 // cliContext is a connection as the nats CLI keeps it (github.com/nats-io/jsm.go
@@ -33,9 +34,9 @@ func WriteContexts(dataDir, url string) error {
 		return fmt.Errorf("cannot write the contexts of the nats CLI: %w", err)
 	}
 	contexts := map[string]cliContext{
-		"service":  {"Statuswire: publish statuses", url, keys.ServiceFile(dir), ""},
-		"operator": {"Statuswire: look inside, administer", url, keys.OperatorFile(dir), "_INBOX_operator"},
-		"system":   {"Statuswire: reports of the NATS server", url, keys.SystemFile(dir), ""},
+		"service":  {"Statuswire: publish statuses", url, keys.ServiceFile(dir), status.ReplyDefault},
+		"operator": {"Statuswire: look inside, administer", url, keys.OperatorFile(dir), status.InboxOperator},
+		"system":   {"Statuswire: reports of the NATS server", url, keys.SystemFile(dir), status.InboxSystem},
 	}
 	for name, c := range contexts {
 		if err := writeContext(dir, name, c); err != nil {

@@ -25,9 +25,11 @@ import (
 
 // Account names of nats.conf.
 const (
-	AccountStatus = "STATUS" // services, operators and browsers
-	AccountAuth   = "AUTH"   // the auth callout
-	AccountSystem = "SYS"    // the server's own events and reports
+	AccountStatus    = "STATUS" // services and browsers, and who serves them
+	AccountState     = "STATE"  // what the server keeps for itself: no client is in it
+	AccountOperators = "OPS"    // operators: without JetStream, with what the others export to it
+	AccountAuth      = "AUTH"   // the auth callout
+	AccountSystem    = "SYS"    // the server's own events and reports: no client is in it
 )
 
 // Engine is one embedded NATS server. New makes it, Start and Stop are its one

@@ -10,6 +10,7 @@ import (
 
 	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/status"
 )
 
 // options for an engine of its own in a temporary folder, on a free port.
@@ -68,6 +69,12 @@ func dial(t testing.TB, e *engine.Engine, kp nkeys.KeyPair, opts ...nats.Option)
 	}
 	t.Cleanup(nc.Close)
 	return nc
+}
+
+// dialOperator connects over TCP as an operator does, who has inboxes of a kind.
+func dialOperator(t testing.TB, e *engine.Engine) *nats.Conn {
+	t.Helper()
+	return dial(t, e, e.KeyOf("OPERATOR_KEY"), nats.CustomInboxPrefix(status.InboxOperator))
 }
 
 func TestEveryPartConnectsAlthoughTheCalloutIsOn(t *testing.T) {

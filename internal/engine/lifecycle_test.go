@@ -268,7 +268,7 @@ func (b *lockedBuffer) String() string {
 // statusStream is the stream STATUS as an operator sees it.
 func statusStream(t *testing.T, e *engine.Engine) jetstream.Stream {
 	t.Helper()
-	js, err := jetstream.New(dial(t, e, e.KeyOf("OPERATOR_KEY")))
+	js, err := jetstream.New(dialOperator(t, e))
 	if err != nil {
 		t.Fatal(err)
 	}

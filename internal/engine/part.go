@@ -15,28 +15,48 @@ import (
 // cannot hear.
 type Part string
 
-// The parts. All are in account STATUS but PartCallout, which is in AUTH.
+// The parts, by account.
 const (
+	// In STATUS.
 	PartGateway     Part = "gateway"
 	PartFanout      Part = "fanout"
 	PartBroadcaster Part = "broadcaster"
 	PartEdge        Part = "edge"
 	PartAdmin       Part = "admin"
-	PartDirectory   Part = "directory"
-	PartKeys        Part = "keys"
 	PartPresence    Part = "presence"
-	PartAudit       Part = "audit"
-	PartMarks       Part = "marks"
+	PartConsumers   Part = "consumers"
 	PartStreams     Part = "streams"
-	PartCallout     Part = "callout"
+
+	// In STATE.
+	PartDirectory      Part = "directory"
+	PartKeys           Part = "keys"
+	PartAudit          Part = "audit"
+	PartMarks          Part = "marks"
+	PartStateConsumers Part = "state_consumers"
+	PartStateStreams   Part = "state_streams"
+
+	// In AUTH.
+	PartCallout Part = "callout"
 )
 
 // Parts lists every part.
 func Parts() []Part {
 	return []Part{
-		PartGateway, PartFanout, PartBroadcaster, PartEdge, PartAdmin,
-		PartDirectory, PartKeys, PartPresence, PartAudit, PartMarks, PartStreams, PartCallout,
+		PartGateway, PartFanout, PartBroadcaster, PartEdge, PartAdmin, PartPresence, PartConsumers, PartStreams,
+		PartDirectory, PartKeys, PartAudit, PartMarks, PartStateConsumers, PartStateStreams,
+		PartCallout,
 	}
+}
+
+// account is the one that the part's user is in.
+func (p Part) account() string {
+	switch p {
+	case PartDirectory, PartKeys, PartAudit, PartMarks, PartStateConsumers, PartStateStreams:
+		return AccountState
+	case PartCallout:
+		return AccountAuth
+	}
+	return AccountStatus
 }
 
 // variable is the name of the part's public key in nats.conf, without the $.

@@ -158,9 +158,9 @@ func TestStreamsWhoseFolderHasGoneBeginAnew(t *testing.T) {
 func TestAStreamThatWasDeletedIsMissedAndMadeAnew(t *testing.T) {
 	opts := options(t)
 	const may = `"$JS.API.STREAM.UPDATE.*"`
-	opts.Config = bytes.Replace(engine.DefaultOptions().Config, []byte(may), []byte(may+`, "$JS.API.STREAM.DELETE.*"`), 1)
+	opts.Config = bytes.ReplaceAll(engine.DefaultOptions().Config, []byte(may), []byte(may+`, "$JS.API.STREAM.DELETE.*"`))
 	e := start(t, opts)
-	js, err := jetstream.New(connect(t, e, engine.PartStreams))
+	js, err := jetstream.New(connect(t, e, engine.PartStateStreams))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/statuswire/statuswire/internal/pause"
 )
 
-// Names of what the engine makes in account STATUS.
+// Names of what the engine makes: the first in account STATUS, the others in STATE.
 const (
 	StreamStatus     = "STATUS"      // every status, stored and republished on status.<c>.<cat>
 	StreamAudit      = "AUDIT"       // security events, never deleted by hand
@@ -149,7 +149,15 @@ func keysBucket(replicas int) jetstream.KeyValueConfig {
 // makeStreams creates the streams and the bucket, or brings their settings up to
 // date. In a cluster it asks again until there is a leader.
 func (e *Engine) makeStreams(ctx context.Context) error {
-	nc, err := e.Connect(PartStreams)
+	if err := e.withJetStream(PartStreams, func(js jetstream.JetStream) error { return e.makeStatus(ctx, js) }); err != nil {
+		return err
+	}
+	return e.withJetStream(PartStateStreams, func(js jetstream.JetStream) error { return e.makeState(ctx, js) })
+}
+
+// withJetStream calls do with the part's permissions.
+func (e *Engine) withJetStream(part Part, do func(jetstream.JetStream) error) error {
+	nc, err := e.Connect(part)
 	if err != nil {
 		return err
 	}
@@ -158,22 +166,35 @@ func (e *Engine) makeStreams(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return do(js)
+}
+
+// makeStatus makes the stream of account STATUS.
+func (e *Engine) makeStatus(ctx context.Context, js jetstream.JetStream) error {
 	lost, err := e.checkRetention(ctx, js)
 	if err != nil {
 		return fmt.Errorf("the stream %s: %w", StreamStatus, err)
 	}
-	for _, s := range []jetstream.StreamConfig{
-		statusStream(e.opts.Retention, e.opts.Replicas), auditStream(e.opts.Replicas), auditAdminStream(e.opts.Replicas), marksStream(e.opts.Replicas),
-	} {
-		if err := e.makeStream(ctx, js, AccountStatus, s); err != nil {
-			return err
-		}
+	if err := e.makeStream(ctx, js, AccountStatus, statusStream(e.opts.Retention, e.opts.Replicas)); err != nil {
+		return err
 	}
 	if err := e.logDropped(ctx, js, lost); err != nil {
 		return fmt.Errorf("the stream %s: %w", StreamStatus, err)
 	}
+	return nil
+}
+
+// makeState makes what is in account STATE.
+func (e *Engine) makeState(ctx context.Context, js jetstream.JetStream) error {
+	for _, s := range []jetstream.StreamConfig{
+		auditStream(e.opts.Replicas), auditAdminStream(e.opts.Replicas), marksStream(e.opts.Replicas),
+	} {
+		if err := e.makeStream(ctx, js, AccountState, s); err != nil {
+			return err
+		}
+	}
 	for _, bucket := range []jetstream.KeyValueConfig{directoryBucket(e.opts.Replicas), keysBucket(e.opts.Replicas)} {
-		if err := e.makeBucket(ctx, js, AccountStatus, bucket); err != nil {
+		if err := e.makeBucket(ctx, js, AccountState, bucket); err != nil {
 			return err
 		}
 	}
@@ -203,7 +224,12 @@ func (e *Engine) makeBucket(ctx context.Context, js jetstream.JetStream, account
 	}
 	var made jetstream.Stream
 	name := BucketStream(config.Bucket)
-	err = retry(ctx, func(ctx context.Context) (err error) { made, err = js.Stream(ctx, name); return err })
+	err = retry(ctx, func(ctx context.Context) (err error) {
+		if made, err = js.Stream(ctx, name); errors.Is(err, jetstream.ErrStreamNotFound) {
+			err = errors.Join(errNotHereYet, err)
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("cannot look at the bucket %s: %w", config.Bucket, err)
 	}
@@ -226,9 +252,13 @@ func retry(ctx context.Context, do func(context.Context) error) error {
 	}
 }
 
+// errNotHereYet is a stream that was made, and of which the server that was asked
+// has not heard yet: in a cluster another one may have made it.
+var errNotHereYet = errors.New("it is not known here yet")
+
 // passing reports whether the error is of a cluster that has not found itself yet.
 func passing(err error) bool {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+	if errors.Is(err, errNotHereYet) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) {
 		return true
 	}

@@ -101,7 +101,7 @@ func TestTheStreamsAreAsDesigned(t *testing.T) {
 		t.Errorf("STATUS: %+v", c)
 	}
 
-	js, err := jetstream.New(dial(t, e, e.KeyOf("OPERATOR_KEY")))
+	js, err := jetstream.New(dialOperator(t, e))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func ParseName(s string) (Name, error) {
 // _INBOX_key.<name>.> for its own. The name is a token of its own, so that who
 // answers can be allowed all of them, and nothing that anybody chooses is the first
 // token of anybody's inbox.
-const InboxRoot = "_INBOX_key"
+const InboxRoot = status.ReplyKey
 
 // InboxPrefix is what the key's client must use for its inboxes: nobody else hears
 // those, and it hears no others.

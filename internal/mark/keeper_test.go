@@ -237,7 +237,7 @@ var categories = []string{"engine", "tool", "workflow", "progress", "error", "in
 // operator reaches the stream as an operator does.
 func operator(t testing.TB, s *server) jetstream.JetStream {
 	t.Helper()
-	nc, err := s.engine.Connect(engine.PartStreams)
+	nc, err := s.engine.Connect(engine.PartStateStreams)
 	if err != nil {
 		t.Fatal(err)
 	}

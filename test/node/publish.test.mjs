@@ -1,21 +1,10 @@
 // What a service in JavaScript gets back when it publishes: an acknowledgement,
 // or an API error that says what was wrong.
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { jetstream, JetStreamApiError } from "@nats-io/jetstream";
 import { headers } from "@nats-io/nats-core";
-import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
-import { newConversation, newUser } from "./server.mjs";
-
-const { STATUSWIRE_NATS: servers, STATUSWIRE_DATA: data } = process.env;
-
-/** A connection with one of the keys in DIR/keys. */
-async function connectWith(key) {
-  const seed = (await readFile(join(data, "keys", `${key}.nk`), "utf8")).trim();
-  return await connect({ servers, authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) });
-}
+import { connectAs, newConversation, newUser } from "./server.mjs";
 
 function header(name, ...values) {
   const h = headers();
@@ -32,8 +21,8 @@ describe("publishing a status", () => {
   let delivered;
 
   before(async () => {
-    service = await connectWith("service");
-    operator = await connectWith("operator");
+    service = await connectAs("service");
+    operator = await connectAs("operator");
     js = jetstream(service);
     const { user } = await newUser("owner");
     c = await newConversation(user);

@@ -58,10 +58,11 @@ export async function signToken(claims) {
 
 export const inSeconds = (seconds) => Math.floor(Date.now() / 1000) + seconds;
 
-/** Connects over TCP with a key of the data folder. */
-async function connectAs(name) {
+/** Connects over TCP with a key of the data folder. Only services have the default inboxes. */
+export async function connectAs(name) {
   const seed = (await readFile(join(data, "keys", `${name}.nk`), "utf8")).trim();
-  return connect({ servers: nats, authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) });
+  const inboxPrefix = name === "service" ? undefined : `_INBOX_${name}`;
+  return connect({ servers: nats, authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)), inboxPrefix });
 }
 
 /** A backend service: it connects with its nkey and publishes. */
@@ -76,9 +77,9 @@ export async function startService() {
   };
 }
 
-/** An operator who may do what no shipped configuration allows: change the stream. */
+/** A service that may do what no shipped configuration allows: change the stream. */
 export async function startStreamOperator() {
-  const nc = await connectAs("operator");
+  const nc = await connectAs("service");
   const { streams } = await jetstreamManager(nc);
   return {
     /** The stream stores what do publishes, acknowledges it, and sends it to nobody. */

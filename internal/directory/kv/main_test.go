@@ -3,14 +3,12 @@ package kv_test
 import (
 	"context"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nkeys"
 	"github.com/statuswire/statuswire"
 	"github.com/statuswire/statuswire/internal/directory/kv"
 	"github.com/statuswire/statuswire/internal/engine"
@@ -44,46 +42,22 @@ func startEngine(t testing.TB) *engine.Engine {
 	return e
 }
 
-// superuserKey belongs to a user of these tests who may do everything in the
-// account, to break what no part may break.
-var superuserKey = sync.OnceValues(nkeys.CreateUser)
-
-func superuserPublic(t testing.TB) (nkeys.KeyPair, string) {
-	t.Helper()
-	kp, err := superuserKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := kp.PublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kp, public
-}
-
-// withSuperuser is the shipped nats.conf with one user more.
+// withSuperuser is the shipped nats.conf in which a part that these tests do not
+// have may do everything in the bucket's account: to break what no part may break.
 func withSuperuser(t testing.TB) []byte {
 	t.Helper()
-	_, public := superuserPublic(t)
 	config := string(statuswire.DefaultNATSConfig())
-	for before, insert := range map[string]string{"{ nkey: $SERVICE_KEY,": "{ nkey: " + public + " }\n      ", "$SERVICE_KEY, $OPERATOR_KEY, $SYSTEM_KEY\n": public + ", "} {
-		if strings.Count(config, before) != 1 {
-			t.Fatalf("nats.conf does not have %q once", before)
-		}
-		config = strings.Replace(config, before, insert+before, 1)
+	head, tail, ok := strings.Cut(config, "{ nkey: $MARKS_KEY, permissions: {\n")
+	_, tail, ends := strings.Cut(tail, "\n\n")
+	if !ok || !ends {
+		t.Fatal("nats.conf has no user $MARKS_KEY, or nothing behind it")
 	}
-	return []byte(config)
+	return []byte(head + `{ nkey: $MARKS_KEY, permissions: { publish: { allow: [">"] }, subscribe: { allow: [">"] } } }` + "\n\n" + tail)
 }
 
 func superuser(t testing.TB, e *engine.Engine) *nats.Conn {
 	t.Helper()
-	kp, public := superuserPublic(t)
-	nc, err := nats.Connect(e.ClientURL(), nats.Nkey(public, kp.Sign))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	return nc
+	return connect(t, e, engine.PartMarks)
 }
 
 func connect(t testing.TB, e *engine.Engine, part engine.Part) *nats.Conn {
