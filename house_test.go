@@ -3,6 +3,9 @@ package statuswire_test
 import (
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"os"
 	"os/exec"
@@ -134,6 +137,7 @@ func TestHouse(t *testing.T) {
 		{"nobody has a forbidden dependency", testForbiddenDependencies},
 		{"files stay small", testFilesStaySmall},
 		{"there is no init function", testNoInit},
+		{"lines of the log have constant texts", testLogTextsAreConstant},
 	} {
 		t.Run(rule.name, func(t *testing.T) { rule.hold(t, all) })
 	}
@@ -228,4 +232,54 @@ func testNoInit(t *testing.T, all []goPackage) {
 			}
 		}
 	}
+}
+
+// variableLogTexts are the files that may write a line whose text varies: the start, the
+// end or an operator causes it, or internal/noise is told what it is like.
+var variableLogTexts = []string{
+	"admin/session.go", "app/connections.go", "cmd/statuswire/serve.go", "internal/engine/config.go", "internal/engine/log.go",
+}
+
+// testLogTextsAreConstant holds what internal/noise relies on: lines are alike when
+// their texts are. A stranger that had a hand in a text would write as many as it likes.
+func testLogTextsAreConstant(t *testing.T, all []goPackage) {
+	for _, p := range all {
+		name, _ := room(p.ImportPath)
+		if isBeside(name) {
+			continue
+		}
+		for _, f := range p.GoFiles {
+			if slices.Contains(variableLogTexts, name+"/"+f) {
+				continue
+			}
+			files := token.NewFileSet()
+			parsed, err := parser.ParseFile(files, filepath.Join(p.Dir, f), nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(parsed, func(n ast.Node) bool {
+				if call, ok := n.(*ast.CallExpr); ok && writesLog(call) {
+					if text, ok := call.Args[0].(*ast.BasicLit); !ok || text.Kind != token.STRING {
+						t.Errorf("%s: the text of a line of the log is not constant: put what varies into an attribute", files.Position(call.Pos()))
+					}
+				}
+				return true
+			})
+		}
+	}
+}
+
+// writesLog is true for a call like s.opts.Logger.Warn(text, …).
+func writesLog(call *ast.CallExpr) bool {
+	method, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok || len(call.Args) == 0 || !slices.Contains([]string{"Debug", "Info", "Warn", "Error"}, method.Sel.Name) {
+		return false
+	}
+	switch on := method.X.(type) {
+	case *ast.SelectorExpr:
+		return strings.HasSuffix(strings.ToLower(on.Sel.Name), "log") || strings.HasSuffix(strings.ToLower(on.Sel.Name), "logger")
+	case *ast.Ident:
+		return strings.HasSuffix(strings.ToLower(on.Name), "log") || strings.HasSuffix(strings.ToLower(on.Name), "logger")
+	}
+	return false
 }

@@ -118,6 +118,34 @@ func TestActsWaitWhileTheStreamIsAwayAndAreWrittenInTheirOrder(t *testing.T) {
 	}
 }
 
+// An import is as many acts as it has lines, all at once.
+func TestAnImportOf10000LinesIsAsManyRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{}
+		r := audit.NewWith(func(rec audit.Record) error {
+			time.Sleep(time.Millisecond) // far slower than the stream
+			return s.write(rec)
+		}, audit.Options{})
+		if err := r.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		const lines = 10_000
+		for i := range lines {
+			r.Record(audit.Event{
+				Kind: audit.KindConversationCreated, Conversation: status.ConversationID(fmt.Sprint("c", i)), User: "alice", Actor: "operator",
+				Reason: "conversation imported: created, members: " + strings.Repeat("x", 400),
+			})
+		}
+		time.Sleep(lines * time.Millisecond)
+		if got := s.take(); len(got) != lines || got[lines-1].Conversation != "c9999" {
+			t.Errorf("%d records", len(got))
+		}
+		if err := r.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestActsThatFindNoRoomAreInTheLogAndCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
