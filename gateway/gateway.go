@@ -27,11 +27,12 @@ import (
 
 // Engine is the embedded server as the gateway needs it.
 type Engine interface {
+	// ServerID is the id of the server that runs now: another may take its place,
+	// and "" is none meanwhile.
+	ServerID() string
 	// DialLink opens an in-process connection that the server takes for the
 	// browser's, and returns the server's INFO line. It is a synchronous pipe.
 	DialLink(browser netip.AddrPort) (conn net.Conn, info []byte, err error)
-	// Running is false while the server is about to end, or to be replaced.
-	Running() bool
 }
 
 // Directory says who may see a conversation.

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/statuswire/statuswire/gateway"
+	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/session"
 )
 
@@ -113,6 +114,38 @@ func TestAKeptLinkLivesAndDiesWithItsSocket(t *testing.T) {
 	a.expect("PONG")
 	_ = a.conn.Close()
 	eventually(t, "the link has gone with its socket", func() bool { return r.gateway.Stats().LinksKept == 1 })
+}
+
+func TestANewServerInsideTellsKeptBrowsersToComeBackAndKicksNobody(t *testing.T) {
+	r := newRig(t, gateway.Options{KeepLinks: true})
+	r.members.set("c1", "alice", true)
+	a := r.login("alice")
+	if _, err := r.engine.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.expectClosed(1013)
+	for _, rec := range r.records() {
+		if rec.Kind == audit.KindKicked {
+			t.Errorf("recorded %+v", rec)
+		}
+	}
+}
+
+func TestANewServerInsideLeavesBrowsersConnectedAndLogsInOthers(t *testing.T) {
+	r := newRig(t, gateway.Options{})
+	r.members.set("c1", "alice", true)
+	r.members.set("c2", "bob", true)
+	a := r.login("alice")
+	a.sub("status.c1.engine", "1")
+	if _, err := r.engine.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.store("c1", "engine", "after")
+	a.expectMsg("status.c1.engine 1 ")
+	b := r.login("bob") // by a verdict of the new server
+	b.sub("status.c2.engine", "1")
+	r.store("c2", "engine", "hello")
+	b.expectMsg("status.c2.engine 1 ")
 }
 
 func TestAWebSocketPingFindsTheDeadAndSparesTheIdle(t *testing.T) {

@@ -17,8 +17,9 @@ import (
 
 // link is an in-process connection by which the server authenticates a browser.
 type link struct {
-	conn net.Conn
-	in   *bufio.Reader
+	conn   net.Conn
+	in     *bufio.Reader
+	server string // the id of the server that it leads to
 }
 
 // maxLinkLine bounds a line that the server sends on a link; INFO is the longest.
@@ -60,6 +61,7 @@ func (g *Gateway) handshake(ctx context.Context, l *link, info []byte, opts conn
 	if err != nil {
 		return nil, err
 	}
+	l.server = key.ServerID
 	entry, err := g.deps.Sessions.Open(key, ask)
 	if err != nil {
 		return nil, err
@@ -160,7 +162,7 @@ func (s *socket) keepLink(l *link) {
 		defer s.gateway.linksKept.Add(-1)
 		last := k.serve()
 		if !k.closed.Load() {
-			s.close(closeLinkEnded(last, s.gateway.deps.Engine.Running()))
+			s.close(closeLinkEnded(last, k.link.server == s.gateway.deps.Engine.ServerID()))
 		}
 	})
 	if s.isClosing() {

@@ -87,7 +87,7 @@ func newRig(t testing.TB, opts gateway.Options, change ...func(*gateway.Deps)) *
 	must(t, r.audit.Start(t.Context()))
 	t.Cleanup(func() { _ = r.audit.Stop(context.Background()) })
 	registry := session.NewRegistry()
-	r.callout = newCallout(t, connect(engine.PartCallout), e.ServerID(), set, registry, r.members)
+	r.callout = newCallout(t, connect(engine.PartCallout), set, registry, r.members)
 	r.upstream = connect(engine.PartFanout)
 	reader := history.NewReader(connect(engine.PartFanout))
 	r.reads = &repair{Repair: fromhistory.Repair{Reader: reader, Replays: reader}}
@@ -277,7 +277,7 @@ type callout struct {
 	around   func() func() // called at the beginning of each decision, its result at the end
 }
 
-func newCallout(t testing.TB, nc *nats.Conn, serverID string, set *keys.Set, registry *session.Registry, m *members) *callout {
+func newCallout(t testing.TB, nc *nats.Conn, set *keys.Set, registry *session.Registry, m *members) *callout {
 	t.Helper()
 	c := &callout{lifetime: time.Hour}
 	_, err := nc.Subscribe("$SYS.REQ.USER.AUTH", func(msg *nats.Msg) {
@@ -289,7 +289,7 @@ func newCallout(t testing.TB, nc *nats.Conn, serverID string, set *keys.Set, reg
 			key := session.Key{ServerID: req.Server.ID, ClientID: req.ClientInformation.ID}
 			ask, ok := registry.Ask(key)
 			resp := jwt.NewAuthorizationResponseClaims(req.UserNkey)
-			resp.Audience = serverID
+			resp.Audience = req.Server.ID
 			userJWT, denial := c.decide(req, ask, ok, set, m)
 			if denial != nil {
 				registry.Deny(key, denial)

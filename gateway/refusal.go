@@ -57,10 +57,13 @@ func closeKicked(reason string) closing {
 
 // closeLinkEnded ends a socket whose kept link the server has closed: by a kick, of
 // which nats-server 2.15.2 says nothing on the link, because the grant has expired, or
-// because the server itself ends. Only a kick is an operator's act.
-func closeLinkEnded(last string, running bool) closing {
+// because the server has ended and another takes its place. Only a kick is an
+// operator's act.
+func closeLinkEnded(last string, serverRuns bool) closing {
 	switch {
-	case last == "" && running:
+	case !serverRuns:
+		return closePassing(reasonUnavailable)
+	case last == "":
 		return closeLinkGone
 	case strings.Contains(last, "Authentication Expired"):
 		return closeExpired

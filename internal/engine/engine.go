@@ -152,10 +152,6 @@ func (e *Engine) NativeWebSocket() bool { return e.server.Websocket.Port != 0 }
 // may leave the process.
 func (e *Engine) SealsCallouts() bool { return e.server.AuthCallout.XKey != "" }
 
-// Running is true while the server serves: between Start and Stop, but not while
-// Restart puts another one in its place.
-func (e *Engine) Running() bool { return e.running() != nil }
-
 func (e *Engine) running() *server.Server {
 	e.mu.Lock()
 	defer e.mu.Unlock()
