@@ -199,6 +199,11 @@ func (a *App) Stop(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.started = true
+	select {
+	case <-a.Dead():
+		a.engine.HangUp() // no server will answer any more: nobody waits for it
+	default:
+	}
 	return a.undo(ctx)
 }
 

@@ -4,6 +4,7 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -20,8 +22,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/statuswire/statuswire/app"
+	"github.com/statuswire/statuswire/broadcaster"
+	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/identity"
 	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/internal/storage"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -73,7 +78,7 @@ type storageCase struct {
 func newStorageCase(t *testing.T) *storageCase {
 	t.Helper()
 	c := &storageCase{dir: t.TempDir()}
-	c.app = newApp(t, app.Options{DataDir: c.dir, Demo: true})
+	c.app = newApp(t, app.Options{DataDir: c.dir})
 	start(t, c.app)
 	login, err := nats.NkeyOptionFromSeed(keys.ServiceFile(c.dir))
 	if err != nil {
@@ -91,15 +96,27 @@ func newStorageCase(t *testing.T) *storageCase {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := identity.Issue(set.TokenSecret, app.DemoOwner, time.Hour, time.Now())
+	operator, err := nats.NkeyOptionFromSeed(keys.OperatorFile(c.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := connectAs(t, c.app.Endpoints().NATS, operator)
+	if m, err := admin.Request("admin.conversation.create", []byte(`{"id":"c1","owner":"alice"}`), 20*time.Second); err != nil || m.Header.Get("Nats-Service-Error") != "" {
+		t.Fatalf("the conversation is not made: %v, %+v", err, m)
+	}
+	token, err := identity.Issue(set.TokenSecret, "alice", time.Hour, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	browser := connectAs(t, c.app.Endpoints().WS, nats.Token(token))
-	if _, err := browser.Subscribe("status.demo.tool", func(m *nats.Msg) {
+	if _, err := browser.Subscribe("status.c1.tool", func(m *nats.Msg) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.heard = append(c.heard, m.Header.Get("Test-Text"))
+		var s status.Message
+		if err := json.Unmarshal(m.Data, &s); err != nil {
+			t.Error(err)
+		}
+		c.heard = append(c.heard, s.Text)
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -114,10 +131,7 @@ func (c *storageCase) publish(t *testing.T, text string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	m := nats.NewMsg("status.demo.tool")
-	m.Header.Set("Test-Text", text)
-	m.Data = []byte(`{"text":"x"}`)
-	_, err := c.service.PublishMsg(ctx, m)
+	_, err := c.service.Publish(ctx, "status.c1.tool", fmt.Appendf(nil, `{"text":%q}`, text))
 	return err
 }
 
@@ -126,18 +140,18 @@ func refusedAsUnavailable(err error) bool {
 	return errors.As(err, &api) && int(api.ErrorCode) == status.ErrUnavailable.ErrCode && api.Code == 503
 }
 
-func (c *storageCase) hears(t *testing.T, want []string) {
+func (c *storageCase) hears(t *testing.T, enough func([]string) bool) {
 	t.Helper()
 	var got []string
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		c.mu.Lock()
-		got = slices.DeleteFunc(slices.Clone(c.heard), func(s string) bool { return s == "" }) // the demo's own
+		got = slices.Clone(c.heard)
 		c.mu.Unlock()
-		if slices.Equal(got, want) {
+		if enough(got) {
 			return
 		}
 	}
-	t.Errorf("the browser has heard %q, want %q", got, want)
+	t.Errorf("the browser has heard %d: %.2000q", len(got), got)
 }
 
 func TestAFullDiskIsToldAtOnceAndAllIsBackWhenThereIsRoom(t *testing.T) {
@@ -161,7 +175,8 @@ func TestAFullDiskIsToldAtOnceAndAllIsBackWhenThereIsRoom(t *testing.T) {
 	if err := c.publish(t, "second"); !refusedAsUnavailable(err) || !strings.Contains(err.Error(), syscall.EFBIG.Error()) {
 		t.Errorf("the next one: %v", err)
 	}
-	readiness(t, c.app, "not ready: stream STATUS cannot store: "+syscall.EFBIG.Error())
+	readiness(t, c.app, "not ready: ")
+	readiness(t, c.app, "stream STATUS cannot store: "+syscall.EFBIG.Error())
 	if _, body := get(t, c.app.Endpoints().HTTP+"/readyz"); strings.Contains(body, c.dir) {
 		t.Errorf("/readyz names the data folder: %q", body)
 	}
@@ -180,7 +195,7 @@ func TestAFullDiskIsToldAtOnceAndAllIsBackWhenThereIsRoom(t *testing.T) {
 	for i := range 20 {
 		ok(fmt.Sprint("after ", i))
 	}
-	c.hears(t, sent)
+	c.hears(t, func(heard []string) bool { return slices.Equal(heard, sent) })
 }
 
 func TestStreamsThatWereRemovedUnderTheServerBeginAnew(t *testing.T) {
@@ -193,4 +208,99 @@ func TestStreamsThatWereRemovedUnderTheServerBeginAnew(t *testing.T) {
 	}
 	readiness(t, c.app, "it is not there any more")
 	readiness(t, c.app, "ready\n")
+}
+
+// A disk that is full again and again, with services that publish all the time: what
+// was acknowledged comes to a browser in order, each once, over every new server.
+func TestDisksThatAreFullAgainAndAgainCostNobodyAnAcknowledgedStatus(t *testing.T) {
+	c := newStorageCase(t)
+	p, err := broadcaster.NewPublisher(c.service.Conn(), broadcaster.PublisherOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	acked := make(chan []string)
+	var count atomic.Int64
+	more := func() {
+		t.Helper()
+		for now, deadline := count.Load(), time.Now().Add(60*time.Second); count.Load() < now+5; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("no status was acknowledged for a minute")
+			}
+		}
+	}
+	go func() { // ends with ctx
+		var all []string
+		for i := 0; ctx.Err() == nil; i++ {
+			text := fmt.Sprint("status ", i)
+			// It tries again with the same id while it is refused or not answered.
+			_, err := p.Publish(ctx, "c1", status.Message{Category: "tool", Text: text})
+			if err == nil {
+				all = append(all, text)
+				count.Add(1)
+			} else if ctx.Err() == nil {
+				t.Errorf("%s: %v", text, err)
+			}
+		}
+		acked <- all
+	}()
+	for round := range 3 {
+		more()
+		free := fullDisk(t, 1)
+		readiness(t, c.app, "not ready: ")
+		free()
+		readiness(t, c.app, "ready\n")
+		if n := metric(t, c.app, "statuswire_nats_restarts_total"); n < float64(round+1) {
+			t.Errorf("%v restarts after round %d", n, round)
+		}
+	}
+	more()
+	cancel()
+	sent := <-acked
+	// The last one may have been stored without an acknowledgement that came in time.
+	c.hears(t, func(heard []string) bool {
+		return len(heard) >= len(sent) && len(heard) <= len(sent)+1 && slices.Equal(heard[:len(sent)], sent)
+	})
+}
+
+func TestAServerThatCannotBeStartedAnewEndsTheProcessAndItsLiveness(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir) // what is included is looked for there
+	const included = "more.conf"
+	if err := os.WriteFile(included, []byte("max_traced_msg_len: 100\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opts := app.Options{DataDir: dir, Storage: storage.Options{GiveUpAfter: time.Millisecond, FirstWait: 10 * time.Millisecond}}
+	opts.Engine.Config = append(engine.DefaultOptions().Config, "\ninclude '"+included+"'\n"...)
+	opts.HTTP, opts.Engine.Listen = "127.0.0.1:0", "127.0.0.1:0"
+	a, err := app.New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// Not clean, but at once: nobody waits for a server that will not be.
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := a.Stop(ctx); err != nil && strings.Contains(err.Error(), "deadline") {
+			t.Error(err)
+		}
+	})
+	start(t, a)
+	if err := os.Remove(included); err != nil { // the next server cannot read its configuration
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "streams")); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-a.Dead():
+	case <-time.After(time.Minute):
+		t.Fatal("it does not give up")
+	}
+	if err := a.Alive(); err == nil || !strings.Contains(err.Error(), "more.conf") {
+		t.Errorf("it says %v", err)
+	}
+	if resp, body := get(t, a.Endpoints().HTTP+"/healthz"); resp.StatusCode != 503 || !strings.HasPrefix(body, "not alive: ") {
+		t.Errorf("/healthz: %s %s", resp.Status, body)
+	}
 }

@@ -117,6 +117,17 @@ func (e *Engine) bringBack(ctx context.Context) {
 	}
 }
 
+// HangUp closes the connections that Connect gave out: when there will be no server
+// any more, whoever stops need not wait for its answers.
+func (e *Engine) HangUp() {
+	e.mu.Lock()
+	conns := slices.Clone(e.conns)
+	e.mu.Unlock()
+	for _, nc := range conns {
+		nc.Close()
+	}
+}
+
 // begunSince are the streams of now that were begun after those before. A name that
 // was not there before is no news.
 func (e *Engine) begunSince(before []stream) (anew []string) {

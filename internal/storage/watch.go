@@ -168,7 +168,8 @@ func (w *Watch) Alive() error {
 	return nil
 }
 
-// Dead is closed when only a new process helps; Alive says why.
+// Dead is closed when only a new process helps; Alive says why. Nothing more is tried
+// then.
 func (w *Watch) Dead() <-chan struct{} { return w.dead }
 
 // troubledPerLook: a server that logs errors without end has the streams looked at
@@ -184,6 +185,8 @@ func (w *Watch) run() {
 			w.once(true)
 		case <-w.engine.Troubled():
 			w.once(false)
+		case <-w.dead:
+			return
 		case <-w.ctx.Done():
 			return
 		}
@@ -364,11 +367,8 @@ func (w *Watch) restart() {
 	}
 }
 
+// die is called once: the watch ends with it.
 func (w *Watch) die(err error) {
-	select {
-	case <-w.dead:
-	default:
-		w.deadErr = err
-		close(w.dead)
-	}
+	w.deadErr = err
+	close(w.dead)
 }
