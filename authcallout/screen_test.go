@@ -10,6 +10,7 @@ import (
 	"github.com/statuswire/statuswire/authcallout"
 	"github.com/statuswire/statuswire/internal/identity"
 	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
 )
 
 // What the gateway is told before a link is what it would be told by one.
@@ -29,7 +30,10 @@ func TestScreenDeniesAsALoginWould(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := r.service.Stats().Denied[authcallout.CauseToken]
-			screened := r.service.Screen(t.Context(), token)
+			user, screened := r.service.Screen(t.Context(), token)
+			if want := status.UserID(map[bool]string{true: "alice"}[name == "good"]); user != want {
+				t.Errorf("it speaks for %q, want %q", user, want)
+			}
 			link := r.connect(t, session.Ask{}, map[string]string{"auth_token": token})
 			if (screened == nil) != (link.denial == nil) || screened != nil && *screened != *link.denial {
 				t.Fatalf("screened %+v, by a link %+v", screened, link.denial)
@@ -71,7 +75,7 @@ func TestScreenOutlivesItsVerifier(t *testing.T) {
 		"slow":  "the authorization took too long: try again",
 		"other": "the token cannot be checked at the moment: try again",
 	} {
-		if d := r.service.Screen(t.Context(), token); d == nil || d.Final || d.BadToken || d.Reason != want {
+		if user, d := r.service.Screen(t.Context(), token); d == nil || user != "" || d.Final || d.BadToken || d.Reason != want {
 			t.Errorf("%s: %+v, want %q", token, d, want)
 		}
 	}

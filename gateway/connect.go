@@ -77,7 +77,7 @@ func (s *webSocket) doConnect(raw []byte) error {
 func (s *socket) login(ctx context.Context, opts connectOptions, join status.ConversationID) error {
 	ctx, cancel := context.WithTimeout(ctx, s.gateway.opts.LoginTimeout)
 	defer cancel()
-	if err := s.screen(ctx, opts.AuthToken); err != nil {
+	if err := s.screen(ctx, opts.AuthToken, join); err != nil {
 		return s.refusedLogin(err)
 	}
 	cred := s.gateway.credential(s.credentialKey(opts.AuthToken))

@@ -46,9 +46,9 @@ type Directory interface {
 
 // Screen looks at a token before a link is opened for it.
 type Screen interface {
-	// Screen returns the denial that a login with the token would get whatever it
-	// asks for; nil when that has to be decided. It gives up when ctx ends.
-	Screen(ctx context.Context, token string) *session.Denial
+	// Screen returns whom the token speaks for, or the denial that a login with it
+	// would get whatever it asks for. It gives up when ctx ends.
+	Screen(ctx context.Context, token string) (status.UserID, *session.Denial)
 }
 
 // Presence hears who has a subscription in which conversation. It does not wait.

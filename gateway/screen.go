@@ -4,35 +4,48 @@ import (
 	"context"
 
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
 )
 
-// screen refuses a token that is no good whatever it is to open, before anything
-// is spent on it: no credential, no link, no callout. The callout looks at the
-// token again; what it signs is the one authority.
+// screen refuses a login that can only be refused, before anything is spent on it:
+// no credential, no link, no callout. The callout looks at all of it again; what it
+// signs is the one authority.
 //
 // An address that has handed in too many bad tokens has to wait with further bad
-// ones; whoever else is behind it, with a good token, passes. A *session.Denial
-// is the token's, a limitedLogin says to wait.
-func (s *socket) screen(ctx context.Context, token string) error {
-	look := s.gateway.deps.Screen
+// ones; whoever else is behind it, with a good token, passes. A *session.Denial is
+// the login's, a limitedLogin says to wait.
+func (s *socket) screen(ctx context.Context, token string, join status.ConversationID) error {
 	denial := misshapen(token, s.gateway.opts.MaxControlLineBytes)
-	switch {
+	var user status.UserID
+	switch look := s.gateway.deps.Screen; {
 	case denial != nil:
 	case look == nil:
 		return s.mayFail()
 	default:
-		denial = look.Screen(ctx, token)
+		user, denial = look.Screen(ctx, token)
 	}
-	if denial == nil {
-		return nil
-	}
-	if denial.BadToken {
+	switch {
+	case denial == nil:
+		return s.screenJoin(ctx, user, join)
+	case denial.BadToken:
 		if err := s.mayFail(); err != nil {
 			return err
 		}
 	}
 	return denial
+}
+
+// screenJoin refuses a login that names a conversation which is not its user's.
+func (s *socket) screenJoin(ctx context.Context, user status.UserID, join status.ConversationID) error {
+	if join == "" {
+		return nil
+	}
+	if r := s.gateway.decideJoin(ctx, join, user, nil); r.is() {
+		return &session.Denial{Reason: r.reason, Final: r.why == metrics.RefusalConversation, User: user}
+	}
+	return nil
 }
 
 func (s *socket) mayFail() error {

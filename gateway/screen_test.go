@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
 )
 
 // screen refuses tokens by how they begin; it notes what it was asked.
@@ -27,19 +29,20 @@ const (
 	expired = "token expired: get a fresh one"
 )
 
-func (s *screen) Screen(_ context.Context, token string) *session.Denial {
+func (s *screen) Screen(_ context.Context, token string) (status.UserID, *session.Denial) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = append(s.asked, token)
 	switch {
 	case strings.HasPrefix(token, "forged"):
-		return &session.Denial{Reason: forged, Final: true, BadToken: true}
+		return "", &session.Denial{Reason: forged, Final: true, BadToken: true}
 	case strings.HasPrefix(token, "expired"):
-		return &session.Denial{Reason: expired, Final: true}
+		return "", &session.Denial{Reason: expired, Final: true}
 	case strings.HasPrefix(token, "unknown"):
-		return &session.Denial{Reason: "the token cannot be checked at the moment: try again"}
+		return "", &session.Denial{Reason: "the token cannot be checked at the moment: try again"}
 	}
-	return nil
+	user, _, _ := strings.Cut(token, "/")
+	return status.UserID(user), nil
 }
 
 func newScreened(t *testing.T, opts gateway.Options) (*rig, *screen) {
@@ -91,6 +94,43 @@ func TestATokenThatDoesNotVerifyOpensNoLink(t *testing.T) {
 			t.Errorf("the audit has %q, want %q", denied, w)
 		}
 	}
+}
+
+// A good token with a deleted conversation cost as much as a login.
+func TestALoginThatNamesAStrangersConversationOpensNoLink(t *testing.T) {
+	r, _ := newScreened(t, gateway.Options{})
+	r.members.set("c1", "alice", true)
+	b := r.dial()
+	b.send(`CONNECT {"auth_token":"alice","user":"c2"}`)
+	want := `-ERR 'Authorization Violation: conversation "c2" is not found or not yours'`
+	if errs := b.expectClosed(1008); len(errs) != 1 || errs[0] != want {
+		t.Errorf("got %q", errs)
+	}
+	r.members.mu.Lock()
+	r.members.err = errors.New("it does not answer")
+	r.members.mu.Unlock()
+	b = r.dial()
+	b.send(`CONNECT {"auth_token":"alice","user":"c1"}`)
+	if errs := b.expectClosed(1013); len(errs) != 0 {
+		t.Errorf("got %q: it would give up for good", errs)
+	}
+	if st := r.gateway.Stats(); st.Links != 0 || r.callout.count() != 0 {
+		t.Errorf("%+v and %d callouts", st, r.callout.count())
+	}
+	r.members.mu.Lock()
+	r.members.err = nil
+	r.members.mu.Unlock()
+	b = r.dial()
+	b.connect(map[string]any{"auth_token": "alice", "user": "c1"})
+	if st := r.gateway.Stats(); st.Links != 1 {
+		t.Errorf("%+v", st)
+	}
+	for _, rec := range r.records() {
+		if rec.Kind == audit.KindDenied && rec.User == "alice" && rec.Code == 1008 {
+			return
+		}
+	}
+	t.Error("the denial is not in the audit with its user")
 }
 
 // Twenty bad tokens locked out the good ones of the address, and so did good ones

@@ -65,7 +65,7 @@ func (s *webSocket) switchToken(token string) (*session.Grant, error) {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.LoginTimeout)
 	defer cancel()
-	if err := s.screen(ctx, token); err != nil {
+	if err := s.screen(ctx, token, ""); err != nil {
 		return nil, err
 	}
 	opts := s.loginOptions()

@@ -178,6 +178,17 @@ func FuzzParser(f *testing.F) {
 		if (wholeErr == nil) != (piecesErr == nil) {
 			t.Fatalf("cut at %d: %v, whole: %v", cut, piecesErr, wholeErr)
 		}
+		// Before CONNECT nothing else is seen, and nothing is collected.
+		p := natsproto.Parser{MaxControlLineBytes: 64, MaxPayloadBytes: 32, ConnectOnly: true}
+		err := p.Feed([]byte(in), func(op *natsproto.Operation) error {
+			if op.Kind != natsproto.Connect {
+				t.Fatalf("%s came before CONNECT", show(op))
+			}
+			return nil
+		})
+		if err == nil && len(in) > 0 && in[0]|0x20 != 'c' {
+			t.Fatalf("%q is waited for", in)
+		}
 	})
 }
 

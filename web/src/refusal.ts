@@ -70,7 +70,7 @@ export function sentence(text: string): string {
 function refusedUpgrade(name: string, message: string): string {
   if (name === "TimeoutError") return "The server took too long to answer. Try again.";
   if (message && name !== "ConnectionError") return sentence(message);
-  return "The server refused the connection: too many connections or failed logins from here, or this page's address is not allowed. Wait a minute, then connect again.";
+  return "The server refused the connection: too many connections from here, or this page's address is not allowed. Wait a minute, then connect again.";
 }
 
 function nameAndMessage(error: unknown): { name: string; message: string } {
