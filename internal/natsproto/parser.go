@@ -108,12 +108,15 @@ func (p *Parser) keep(rest []byte) {
 // next parses one operation at the start of data. It returns how many bytes the
 // operation has, 0 when it is not yet whole.
 func (p *Parser) next(data []byte, op *Operation) (int, error) {
+	if p.ConnectOnly {
+		// By the first byte alone, wherever the network has cut the stream.
+		if first, err := verbOf(data[:1]); err == nil && first.kind != Connect {
+			return 0, ErrConnectFirst
+		}
+	}
 	verb, err := verbOf(data)
 	if err != nil {
 		return 0, err
-	}
-	if p.ConnectOnly && verb.kind != Connect {
-		return 0, ErrConnectFirst
 	}
 	end := bytes.IndexByte(data, '\n')
 	if end < 0 {

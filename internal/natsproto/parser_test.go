@@ -129,6 +129,7 @@ func TestBeforeConnectNothingElseIsCollected(t *testing.T) {
 		{"a SUB", "SUB a 1\r\n", natsproto.ErrConnectFirst},
 		{"a PING", "PING\r\n", natsproto.ErrConnectFirst},
 		{"garbage is told as garbage", "GET /", natsproto.ErrUnknownOperation},
+		{"garbage that begins like a PUB", "PX", natsproto.ErrConnectFirst},
 		{"a CONNECT that is too long and does not end", "CONNECT " + strings.Repeat("x", 80), natsproto.ErrControlLineTooLong},
 		{"a part of CONNECT", "con", nil},
 		{"a CONNECT, and what its handler lets pass", "CONNECT {}\r\nPUB a 1\r\nx\r\n", nil},
@@ -178,16 +179,29 @@ func FuzzParser(f *testing.F) {
 		if (wholeErr == nil) != (piecesErr == nil) {
 			t.Fatalf("cut at %d: %v, whole: %v", cut, piecesErr, wholeErr)
 		}
-		// Before CONNECT nothing else is seen, and nothing is collected.
-		p := natsproto.Parser{MaxControlLineBytes: 64, MaxPayloadBytes: 32, ConnectOnly: true}
-		err := p.Feed([]byte(in), func(op *natsproto.Operation) error {
-			if op.Kind != natsproto.Connect {
-				t.Fatalf("%s came before CONNECT", show(op))
+		// Before CONNECT nothing else is seen and nothing is collected, and the
+		// refusal does not hang on the cut either.
+		first := func(pieces ...string) (err error) {
+			p := natsproto.Parser{MaxControlLineBytes: 64, MaxPayloadBytes: 32, ConnectOnly: true}
+			for _, piece := range pieces {
+				err = p.Feed([]byte(piece), func(op *natsproto.Operation) error {
+					if op.Kind != natsproto.Connect {
+						t.Fatalf("%s came before CONNECT", show(op))
+					}
+					return nil
+				})
+				if err != nil {
+					return err
+				}
 			}
 			return nil
-		})
+		}
+		err := first(in)
 		if err == nil && len(in) > 0 && in[0]|0x20 != 'c' {
 			t.Fatalf("%q is waited for", in)
+		}
+		if cutErr := first(in[:cut], in[cut:]); fmt.Sprint(cutErr) != fmt.Sprint(err) {
+			t.Fatalf("before CONNECT, cut at %d: %v, whole: %v", cut, cutErr, err)
 		}
 	})
 }
