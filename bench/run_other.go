@@ -25,3 +25,6 @@ func RunJunk(context.Context, JunkOptions) (JunkReport, error) { return JunkRepo
 
 // Serve is for Linux only.
 func Serve([]string) error { return errLinuxOnly }
+
+// RunSiege is for Linux only.
+func RunSiege(context.Context, SiegeOptions) (SiegeReport, error) { return SiegeReport{}, errLinuxOnly }

@@ -2,10 +2,12 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -13,9 +15,12 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/pires/go-proxyproto"
 
+	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/directory"
+	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -318,3 +323,55 @@ func (s *siege) changes(ctx context.Context) error {
 }
 
 func guestOf(n int) string { return fmt.Sprintf("%s%d", guest, n) }
+
+// recordedBound is how long a record may take until it can be read.
+const recordedBound = 10 * time.Second
+
+// recorded counts the changes of access that have a record of their own, as an
+// operator reads them.
+func (s *siege) recorded(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*recordedBound)
+	defer cancel()
+	login, err := nats.NkeyOptionFromSeed(filepath.Join(s.server.dir, "keys", "operator.nk"))
+	if err != nil {
+		return 0, err
+	}
+	nc, err := nats.Connect(s.server.endpoints.NATS, login, nats.CustomInboxPrefix("_INBOX_operator"))
+	if err != nil {
+		return 0, err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return 0, err
+	}
+	stream, err := js.Stream(ctx, engine.StreamAuditAdmin)
+	if err != nil {
+		return 0, err
+	}
+	wanted := map[status.UserID]bool{}
+	for n := range s.opts.Changes {
+		wanted[status.UserID(guestOf(n))] = true
+	}
+	next := uint64(1)
+	for deadline := time.Now().Add(recordedBound); len(wanted) > 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		info, err := stream.Info(ctx)
+		if err != nil {
+			return 0, err
+		}
+		for ; next <= info.State.LastSeq; next++ {
+			m, err := stream.GetMsg(ctx, next)
+			if err != nil {
+				return 0, err
+			}
+			var record audit.Record
+			if err := json.Unmarshal(m.Data, &record); err != nil {
+				return 0, err
+			}
+			if record.Kind == audit.KindMemberAdded && record.Count == 1 && record.Conversation == inviting {
+				delete(wanted, record.User)
+			}
+		}
+	}
+	return s.opts.Changes - len(wanted), nil
+}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,8 @@ const (
 	hostileOpening = 200
 	// pingingSockets is how many sockets send the pings.
 	pingingSockets = 4
+	// lastLook is how long a connection that is held is looked at after the end.
+	lastLook = time.Second
 	// originBytes is how long the name of a foreign page is.
 	originBytes = 2 << 10
 )
@@ -230,19 +233,20 @@ func (g *strangers) holdHalf(ctx context.Context) string {
 	return g.hold(ctx, "GET / HTTP/1.1\r\nHost: "+g.host+"\r\nX-Half: ")
 }
 
-// hold keeps a connection until the server ends it.
+// hold keeps a connection until the server ends it. At the end it looks once more: what
+// the server has closed by then is not held.
 func (g *strangers) hold(ctx context.Context, text string) string {
 	conn, err := hostileAddress().Dial("tcp", g.host)
 	if err != nil {
 		return "not accepted"
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now().Add(lastLook)) })()
 	if _, err := io.WriteString(conn, text); err == nil {
-		_, _ = io.Copy(io.Discard, conn)
-	}
-	if ctx.Err() != nil {
-		return "held to the end"
+		_, err = io.Copy(io.Discard, conn)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return "held to the end"
+		}
 	}
 	return "closed by the server"
 }

@@ -204,8 +204,3 @@ func (l *countingLog) Write(p []byte) (int, error) {
 	l.bytes.Add(int64(len(p)))
 	return l.to.Write(p)
 }
-
-// recorded counts the changes of access that have a record of their own.
-func (s *siege) recorded(ctx context.Context) (int, error) {
-	return 0, nil
-}
