@@ -370,6 +370,7 @@ func BenchmarkLoginWithAKey(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.Run(name, func(b *testing.B) {
+			before := len(r.heard.all())
 			for b.Loop() {
 				nc, err := nats.Connect(r.engine.ClientURL(), nats.Nkey(public, kp.Sign), nats.NoReconnect(), nats.Timeout(soon))
 				if err == nil {
@@ -379,6 +380,12 @@ func BenchmarkLoginWithAKey(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+			var ours time.Duration // without what the server and the client do
+			mine := r.heard.all()[before:]
+			for _, v := range mine {
+				ours += v.Duration
+			}
+			b.ReportMetric(float64(ours.Microseconds())/float64(max(1, len(mine))), "µs/verdict")
 		})
 	}
 }
