@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -293,13 +292,4 @@ func benchmarkConnect(b *testing.B, r *rig, ask session.Ask, fields map[string]s
 		}
 	}
 	b.ReportMetric(float64((cpu()-before).Microseconds())/float64(b.N), "µs-cpu/connect")
-}
-
-// cpu is the processor time of the process so far.
-func cpu() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -184,13 +183,8 @@ func (r *pageRun) command(s snippet, out *lockedBuffer) *exec.Cmd {
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", r.addresses.Replace(s.text))
 	cmd.Dir, cmd.Env = r.dir, r.env
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	inGroupOfItsOwn(cmd)
 	return cmd
-}
-
-// end ends the script and what it has started.
-func end(cmd *exec.Cmd) {
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // fails when all has ended
 }
 
 func (r *pageRun) run(t *testing.T, s snippet) error {

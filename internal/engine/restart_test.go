@@ -23,6 +23,9 @@ import (
 	"github.com/statuswire/statuswire/internal/storage"
 )
 
+// setLimit sets what is signed on some systems (FreeBSD).
+func setLimit[N int64 | uint64](to *N, bytes uint64) { *to = N(bytes) }
+
 // fullDisk lets no file of this process grow beyond some bytes, which is to the
 // server what a full disk is, until the test calls the returned function.
 func fullDisk(t *testing.T, bytes uint64) (free func()) {
@@ -33,7 +36,7 @@ func fullDisk(t *testing.T, bytes uint64) (free func()) {
 		t.Fatal(err)
 	}
 	full := before
-	full.Cur = bytes
+	setLimit(&full.Cur, bytes)
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &full); err != nil {
 		t.Fatal(err)
 	}
