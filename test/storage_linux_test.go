@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -37,12 +38,22 @@ func startOnSmallDisk(t *testing.T, mib int) *statuswire {
 			"sysctl kernel.apparmor_restrict_unprivileged_userns=0; in a container --cap-add SYS_ADMIN)", err, out)
 	}
 	dir := t.TempDir()
-	streams := filepath.Join(dir, "streams")
-	if err := os.Mkdir(streams, 0o700); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"streams", "disk"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
-	mount := fmt.Sprintf(`mount -t tmpfs -o size=%dm,mode=700 none "$0" && exec "$@"`, mib)
-	return launchBy(t, []string{"unshare", "-Urm", "sh", "-c", mount, streams}, dir).whenReady(t)
+	mount := fmt.Sprintf(`mount -t tmpfs -o size=%dm,mode=700 none "$0/disk" && mount --bind "$0/disk" "$0/streams" && exec "$@"`, mib)
+	return launchBy(t, []string{"unshare", "-Urm", "sh", "-c", mount, dir}, dir).whenReady(t)
+}
+
+// inNamespace runs a command where the server's file systems are.
+func (s *statuswire) inNamespace(t *testing.T, args ...string) {
+	t.Helper()
+	in := []string{"-t", strconv.Itoa(s.cmd.Process.Pid), "-U", "-m", "--preserve-credentials"}
+	if out, err := exec.Command("nsenter", append(in, args...)...).CombinedOutput(); err != nil {
+		t.Fatalf("nsenter (of util-linux) %v: %v: %s", args, err, out)
+	}
 }
 
 // streams is the folder of the streams as the server sees it.
@@ -384,5 +395,75 @@ func TestAFolderOfStreamsThatIsRemovedIsMadeAnewAndToldAsAReset(t *testing.T) {
 	}
 	if got := again.history(t); !slices.Equal(got, service.acked) {
 		t.Errorf("after a restart %d of %d statuses are stored", len(got), len(service.acked))
+	}
+}
+
+// 270 sockets push in where there are 128 descriptors, browsers' and services' alike:
+// the streams go on.
+func TestSocketsThatTakeAllDescriptorsCouldEndTheStreams(t *testing.T) {
+	dir := t.TempDir()
+	s := launchBy(t, []string{"prlimit", "--nofile=128:128"}, dir).whenReady(t)
+	s.run(t, "conversation", "create", "c1", "--owner", "alice")
+	service := newLongService(t, s)
+	service.must(numbered("before", 20)...)
+	var sockets []net.Conn
+	push := func(address string, n int) {
+		for range n {
+			// The kernel takes them all; the server takes what it can.
+			conn, err := net.DialTimeout("tcp", address, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sockets = append(sockets, conn)
+		}
+	}
+	push(strings.TrimPrefix(s.HTTP, "http://"), 70)
+	push(strings.TrimPrefix(s.NATS, "nats://"), 200)
+	for i := range 300 { // 18 MB: more than one block
+		err := service.publish(fmt.Sprint("meanwhile ", i), 60<<10)
+		var api *jetstream.APIError
+		if err != nil && (!errors.As(err, &api) || api.Code != 503) {
+			t.Fatalf("a publisher is told %v", err)
+		}
+	}
+	for _, conn := range sockets {
+		_ = conn.Close()
+	}
+	s.says(t, "/readyz", "ready\n")
+	service.must(numbered("after", 20)...)
+	s.run(t, "conversation", "create", "c2", "--owner", "alice")
+	if got := s.history(t); !slices.Equal(got, service.acked) {
+		t.Errorf("of %d acknowledged statuses %d are stored", len(service.acked), len(got))
+	}
+	t.Logf("%d of 340 statuses were acknowledged", len(service.acked))
+}
+
+// The volume of the streams is unmounted under the server, and mounted again: it is
+// not taken for an empty one.
+func TestAVolumeThatIsNotMountedIsWaitedForAndNotMadeAnew(t *testing.T) {
+	s := startOnSmallDisk(t, 16)
+	s.run(t, "conversation", "create", "c1", "--owner", "alice")
+	browser := follow(t, s, s.WS, unmodified[0], tabID, "status.c1.*")
+	service := newLongService(t, s)
+	service.must(numbered("before", 20)...)
+
+	s.inNamespace(t, "umount", "-l", filepath.Join(s.DataDir, "streams"))
+	s.says(t, "/readyz", "it is not there any more")
+	service.untilRefused(0)
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(s.Log(), "is on another volume than at the start"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the log does not say what is waited for")
+		}
+	}
+	if left, err := os.ReadDir(s.streams()); err != nil || len(left) > 0 {
+		t.Errorf("where the volume was there is now %v, %v", left, err)
+	}
+
+	s.inNamespace(t, "mount", "--bind", filepath.Join(s.DataDir, "disk"), filepath.Join(s.DataDir, "streams"))
+	s.says(t, "/readyz", "ready\n")
+	service.must(numbered("after", 20)...)
+	browser.exactly(service.acked)
+	if got := s.history(t); !slices.Equal(got, service.acked) {
+		t.Errorf("of %d acknowledged statuses %d are stored", len(service.acked), len(got))
 	}
 }
