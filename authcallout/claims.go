@@ -22,6 +22,11 @@ func (g grant) privateInbox() string {
 	return status.ReplyDefault + ".>"
 }
 
+// browsersQueues limits the queue groups of an entry to those that are browsers' alone.
+// The gateway names them so by itself (internal/fanout/group.go); on the server's own
+// listener a browser has to, or it would take part in a group of services.
+const browsersQueues = " browsers.>"
+
 // grant is what one connection gets.
 type grant struct {
 	user          status.UserID
@@ -63,6 +68,9 @@ func (o Options) claims(userNkey string, g grant) *jwt.UserClaims {
 	c.Pub.Allow = jwt.StringList{status.GatewaySubscriptions, status.GatewayToken}
 	for _, id := range g.conversations {
 		c.Sub.Allow = append(c.Sub.Allow, status.ConversationSubjects(id), status.PresenceSubject(id))
+		if g.connection == jwt.ConnectionTypeWebsocket {
+			c.Sub.Allow = append(c.Sub.Allow, status.ConversationSubjects(id)+browsersQueues, status.PresenceSubject(id)+browsersQueues)
+		}
 		for _, verb := range status.EdgeVerbs() {
 			c.Pub.Allow = append(c.Pub.Allow, status.EdgeSubject(id, verb))
 		}

@@ -422,3 +422,29 @@ func testOwnInbox(t *testing.T, user status.UserID) {
 		}
 	}
 }
+
+// Behind the gateway a browser's queue group gets a name that is browsers' alone; on the
+// server's own listener it has to bring one.
+func TestOnTheNativeListenerNobodyJoinsAGroupOfServices(t *testing.T) {
+	addr := freeAddress(t)
+	start(t, setup{native: addr, opts: authcallout.Options{NativeWebSocket: true}})
+	nc, err := nats.Connect("ws://"+addr, nats.Token(token(t, "bob", time.Hour)), nats.Timeout(soon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	for _, subject := range []string{"status.c2.*", "status.c2.engine", "presence.c2"} {
+		for queue, allowed := range map[string]bool{"": true, "browsers.tabs": true, "indexer": false, "browsers": false} {
+			before := nc.LastError()
+			if _, err := nc.QueueSubscribeSync(subject, queue); err != nil {
+				t.Fatal(err)
+			}
+			if err := nc.Flush(); err != nil { // a refusal comes before the PONG
+				t.Fatal(err)
+			}
+			if got := nc.LastError() == before; got != allowed {
+				t.Errorf("%s in group %q: allowed is %v, want %v", subject, queue, got, allowed)
+			}
+		}
+	}
+}

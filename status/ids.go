@@ -85,14 +85,17 @@ func ParseUserID(s string) (UserID, error) {
 
 const upperHex = "0123456789ABCDEF"
 
-// Token encodes the user id as one NATS subject token: A-Z a-z 0-9 _ - stand for
-// themselves, every other byte becomes = and two upper-case hexadecimal digits.
+// Token encodes the user id as one NATS subject token, as SafeToken does.
 // UserIDFromToken reverses it.
-func (u UserID) Token() string {
+func (u UserID) Token() string { return SafeToken(string(u)) }
+
+// SafeToken encodes any text as one NATS subject token: A-Z a-z 0-9 _ - stand for
+// themselves, every other byte becomes = and two upper-case hexadecimal digits.
+func SafeToken(text string) string {
 	var b strings.Builder
-	b.Grow(len(u))
-	for i := range len(u) {
-		c := u[i]
+	b.Grow(len(text))
+	for i := range len(text) {
+		c := text[i]
 		if isTokenByte(c) {
 			b.WriteByte(c)
 			continue

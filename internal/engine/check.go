@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -34,6 +35,7 @@ func checkConfig(o *server.Options, raw map[string]any, opts Options, vars map[s
 	}
 	c.checkPatterns()
 	c.warnOfDelegatedUsers()
+	c.warnOfSharedGroups()
 	c.warnOfOpenKeyFiles()
 	return joinByLine(c.faults)
 }
@@ -217,6 +219,29 @@ func (c *checker) warnOfDelegatedUsers() {
 	for _, name := range names {
 		if !slices.Contains(c.server.AuthCallout.AuthUsers, name) {
 			c.opts.Logger.Warn("a user of nats.conf is not in auth_users: the callout is asked for it, and denies it", "user", name)
+		}
+	}
+}
+
+// browsersGroups are the deny lines that keep a queue group of browsers theirs.
+func browsersGroups() []string { return []string{"status.> browsers.>", "presence.> browsers.>"} }
+
+// warnOfSharedGroups names the users who may hear statuses or presence and take a part
+// of what a queue group of browsers is to get.
+func (c *checker) warnOfSharedGroups() {
+	own := []string{c.vars[PartFanout.variable()], c.vars[PartPresence.variable()]}
+	hears := func(subject string) bool {
+		root, _, _ := strings.Cut(subject, ".")
+		return slices.Contains([]string{"status", "presence", "*", ">"}, root)
+	}
+	for _, u := range c.server.Nkeys {
+		if slices.Contains(own, u.Nkey) || !restricted(u.Permissions) || !slices.ContainsFunc(u.Permissions.Subscribe.Allow, hears) {
+			continue
+		}
+		for _, line := range browsersGroups() {
+			if !slices.Contains(u.Permissions.Subscribe.Deny, line) {
+				c.opts.Logger.Warn("a user of nats.conf may take part in the queue groups of browsers: add to its subscribe permissions what to deny", "user", u.Nkey, "deny", line)
+			}
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package engine_test
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -247,5 +249,27 @@ func TestNoErrorShowsASeed(t *testing.T) {
 	}
 	if !slices.Contains(engine.Parts(), engine.PartCallout) {
 		t.Error("the callout is no part")
+	}
+}
+
+func TestAUserWhoMayTakeFromAGroupOfBrowsersIsNamed(t *testing.T) {
+	const line = `deny: ["status.> browsers.>", "presence.> browsers.>"]`
+	for i, text := range []string{
+		string(statuswire.DefaultNATSConfig()),
+		strings.Replace(string(statuswire.DefaultNATSConfig()), line, "", 1),
+	} {
+		var log bytes.Buffer
+		opts := options(t)
+		opts.Config, opts.Logger = []byte(text), slog.New(slog.NewTextHandler(&log, nil))
+		if _, err := engine.New(opts); err != nil {
+			t.Fatal(err)
+		}
+		service, err := opts.Keys.Service.PublicKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(log.String(), "queue groups of browsers"); n != 2*i || n > 0 && !strings.Contains(log.String(), service) {
+			t.Errorf("%d warnings, want %d: %s", n, 2*i, log.String())
+		}
 	}
 }

@@ -366,6 +366,51 @@ func TestNATSConfDeniesEachUserWhatIsOthers(t *testing.T) {
 	}
 }
 
+// A queue group of browsers is theirs alone: nobody else may be a member of it, and with
+// any other name, or none, who may hear statuses hears all of them.
+func TestNobodyButTheFanOutIsInAQueueGroupOfBrowsers(t *testing.T) {
+	w := startWitnessed(t)
+	for variable := range w.Users() {
+		nc, violations := w.as(t, variable)
+		for _, subject := range []string{"status.c1.engine", "status.c1.*", "status.*.*", "presence.c1", "presence.*"} {
+			sub, err := nc.QueueSubscribeSync(subject, "browsers.indexer")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if variable != "FANOUT_KEY" {
+				wantViolation(t, nc, violations, variable+" in a group of browsers: Subscription", subject)
+			} else if err := nc.Flush(); err != nil || len(violations) > 0 {
+				t.Errorf("the fan-out on %s: %v%s", subject, err, pending(violations))
+			}
+			sub.Unsubscribe()
+		}
+	}
+	for _, variable := range []string{"SERVICE_KEY", "OPERATOR_KEY", "VIEWER_KEY"} {
+		nc, violations := w.as(t, variable)
+		plain := subscribe(t, nc, "status.*.*")
+		group, err := nc.QueueSubscribeSync("status.*.*", "indexer-"+variable)
+		if err != nil {
+			t.Fatal(err)
+		}
+		literal, err := nc.QueueSubscribeSync("status.c1.engine", "another-"+variable)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		broadcaster, _ := w.as(t, "BROADCASTER_KEY")
+		if err := broadcaster.Publish("ingest.c1.engine", []byte(`{"text":"x"}`)); err != nil {
+			t.Fatal(err)
+		}
+		for what, sub := range map[string]*nats.Subscription{"alone": plain, "in a group": group, "in a group, a literal": literal} {
+			if _, err := sub.NextMsg(5 * time.Second); err != nil {
+				t.Errorf("%s hears nothing %s: %v%s", variable, what, err, pending(violations))
+			}
+		}
+	}
+}
+
 func wantViolation(t *testing.T, nc *nats.Conn, violations chan error, what, subject string) {
 	t.Helper()
 	if err := nc.Flush(); err != nil {

@@ -229,7 +229,7 @@ func (f *Fanout) Subscribe(ctx context.Context, subject, queue, sid string, r Re
 
 // join finds or opens the topic of s and counts it in.
 func (f *Fanout) join(ctx context.Context, s *Subscription) error {
-	t, created, err := f.topic(topicKey{s.Subject, s.Queue})
+	t, created, err := f.topic(topicKey{s.Subject, upstreamQueue(s.Queue)})
 	if err != nil {
 		return err
 	}

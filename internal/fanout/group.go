@@ -7,7 +7,19 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/statuswire/statuswire/internal/natsproto"
+	"github.com/statuswire/statuswire/status"
 )
+
+// upstreamQueue is the name that a queue group of browsers has at the server, "" for
+// none: one that nobody else may use, by nats.conf. Under its own name it would be one
+// with a group of services of that name, and a browser would take a part of what these
+// are to get. The groups of all nodes are one.
+func upstreamQueue(queue string) string {
+	if queue == "" {
+		return ""
+	}
+	return "browsers." + status.SafeToken(queue)
+}
 
 // group is the topics of one queue group. Each message goes to one member of all
 // of them whose pattern matches. So does nats-server: it chooses among the matching

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/statuswire/statuswire/internal/fanout"
 )
 
@@ -125,5 +127,34 @@ func TestWhatIsOnItsWayToTheLastMemberOfAPatternGoesToAnotherOne(t *testing.T) {
 	}
 	if n := r.fanout.Stats().Topics; n != 2 {
 		t.Fatalf("%d topics are left", n)
+	}
+}
+
+// A member of a browsers' group took a third of what a service's group of the same name
+// was to get.
+func TestABrowsersQueueGroupTakesNothingFromAGroupOfServices(t *testing.T) {
+	r := newRig(t, fanout.Options{})
+	services := newCollector()
+	for range 2 {
+		if _, err := r.live.QueueSubscribe("status.c1.*", "indexer", func(m *nats.Msg) {
+			services.Deliver(&fanout.Message{Data: m.Data}, nil)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	browsers := newCollector()
+	for range 3 {
+		r.subscribe("status.c1.*", "indexer", browsers)
+	}
+	odd := newCollector() // a name that is no token
+	r.subscribe("status.c1.*", "in dexer.*.>", odd)
+	const n = 60
+	for i := range n {
+		r.store("c1", "engine", fmt.Sprint(i))
+	}
+	for what, c := range map[string]*collector{"services": services, "browsers": browsers, "browsers of an odd name": odd} {
+		if got := c.waitFor(t, n); len(got) != n {
+			t.Errorf("%s: %d statuses, want %d", what, len(got), n)
+		}
 	}
 }

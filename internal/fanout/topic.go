@@ -28,7 +28,7 @@ type audience struct {
 	live       int // those among them who are not catching up
 }
 
-// topicKey names an upstream subscription.
+// topicKey names an upstream subscription; queue is as upstreamQueue says.
 type topicKey struct{ subject, queue string }
 
 // topic is one upstream subscription and those who receive from it.

@@ -73,6 +73,11 @@ export async function startService() {
     /** Publishes and answers the stream's acknowledgement. */
     publish: (conversation, category, text, more = {}) =>
       js.publish(`status.${conversation}.${category}`, JSON.stringify({ text, ...more })),
+    /** Hears statuses, as one of a queue group. */
+    follow: async (subject, queue, heard) => {
+      nc.subscribe(subject, { queue, callback: (error, message) => heard(error ?? message.json().text) });
+      await nc.flush();
+    },
     close: () => nc.close(),
   };
 }
