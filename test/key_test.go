@@ -419,3 +419,39 @@ func rawUntil(t *testing.T, lines *bufio.Reader, text string) string {
 		}
 	}
 }
+
+// Who only looks has all of the nats command line that looks.
+func TestAViewerLooksInsideWithTheNATSCommandLine(t *testing.T) {
+	s := startStatuswire(t)
+	cli := newNATSCLI(t, s)
+	s.run(t, "conversation", "create", "c1", "--owner", "alice")
+	s.run(t, "key", "create", "eye", "--role", "viewer")
+	cli.run(t, "--context", "service", "req", "status.c1.engine", `{"text":"seen by all"}`)
+	for what, args := range map[string][]string{
+		"STATUS":               {"stream", "info", "STATUS"},
+		"seen by all":          {"stream", "get", "STATUS", "-S", "status.c1.engine"},
+		"status.c1.engine":     {"stream", "subjects", "STATUS"},
+		"key_created":          {"sub", "--stream", "AUDIT_ADMIN", "audit.>", "--all", "--terminate-at-end", "--raw"},
+		`"text":"seen by all"`: {"req", "edge.c1.join", "", "--raw"},
+		"admin":                {"micro", "ls"},
+		`"sessions":[]`:        {"req", "admin.session.list.eye", "{}", "--raw"},
+	} {
+		wantIn(t, strings.Join(args, " "), cli.run(t, append([]string{"--context", "eye"}, args...)...), what)
+	}
+	for _, args := range [][]string{
+		{"stream", "purge", "STATUS", "-f"},
+		{"stream", "rm", "AUDIT", "-f"},
+		{"pub", "-J", "status.c1.engine", `{"text":"not by a viewer"}`},
+		{"req", "admin.conversation.delete.eye", `{"id":"c1"}`},
+		{"req", "admin.conversation.delete.operator", `{"id":"c1"}`},
+	} {
+		out, _ := cli.try(t, append([]string{"--context", "eye", "--timeout", "1s"}, args...)...)
+		if !strings.Contains(strings.ToLower(out), "permissions violation") {
+			t.Errorf("nats %s:\n%s", strings.Join(args, " "), out)
+		}
+	}
+	wantIn(t, "conversation list", s.run(t, "conversation", "list"), "c1")
+	if n := s.stored(t); n != 1 {
+		t.Errorf("%d statuses are stored, want the one", n)
+	}
+}

@@ -3,8 +3,8 @@
 // errors name the file only.
 //
 //	service.nk     user key of the services that publish (account STATUS)
-//	operator.nk    user key of the command line and the nats CLI (account STATUS)
-//	system.nk      user key for the server's own reports (account SYS)
+//	operator.nk    user key of the command line and the nats CLI (account OPS)
+//	system.nk      user key for the server's own reports (account OPS)
 //	issuer.nk      account key that signs the grants of the auth callout
 //	xkey.nk        curve key that seals callout requests when they leave the process
 //	NAME.nk        user key that `statuswire key create NAME` made
