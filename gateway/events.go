@@ -1,7 +1,10 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/limit"
@@ -129,21 +132,17 @@ func (s *socket) closed(why closing) {
 // revoked notes that subscriptions were ended because access was lost: an event for
 // each conversation, with as many as there were.
 func (s *socket) revoked(lost []*localSub) {
-	events := map[status.ConversationID]*audit.Event{}
-	for _, sub := range lost {
-		e := events[sub.conversation]
-		if e == nil {
-			first := s.event(audit.KindRevoked)
-			first.Conversation, first.Subject, first.Reason = sub.conversation, sub.subject, reasonLostAccess(sub.conversation)
-			first.Count = 1
-			events[sub.conversation] = &first
-			continue
+	lost = slices.SortedFunc(slices.Values(lost), func(a, b *localSub) int {
+		return cmp.Or(strings.Compare(string(a.conversation), string(b.conversation)), strings.Compare(a.subject, b.subject))
+	})
+	for len(lost) > 0 {
+		conversation, e := lost[0].conversation, s.event(audit.KindRevoked)
+		e.Conversation, e.Reason = conversation, reasonLostAccess(conversation)
+		for len(lost) > 0 && lost[0].conversation == conversation {
+			e.Subject, e.Count = strings.TrimSpace(e.Subject+" "+lost[0].subject), e.Count+1
+			lost = lost[1:]
 		}
-		e.Subject += " " + sub.subject
-		e.Count++
-	}
-	for _, e := range events {
-		s.gateway.deps.Audit.Record(*e)
+		s.gateway.deps.Audit.Record(e)
 	}
 }
 
