@@ -66,7 +66,7 @@ func TestAFloodOfRefusedOriginsHidesNoActOfAnAdministrator(t *testing.T) {
 	}
 	key, err := nats.NkeyOptionFromSeed(keys.OperatorFile(dir))
 	must(err)
-	operator := connectAs(t, a.Endpoints().NATS, key)
+	operator := connectAs(t, a.Endpoints().NATS, key, nats.CustomInboxPrefix(status.InboxOperator))
 	client := admin.NewClient(operator, admin.OperatorName)
 
 	const attackers, each, changes = 4, 400, 20
@@ -113,7 +113,7 @@ func TestAFloodOfRefusedOriginsHidesNoActOfAnAdministrator(t *testing.T) {
 
 	again := newApp(t, app.Options{DataDir: dir})
 	start(t, again)
-	reader := connectAs(t, again.Endpoints().NATS, key)
+	reader := connectAs(t, again.Endpoints().NATS, key, nats.CustomInboxPrefix(status.InboxOperator))
 	var acts []string
 	for _, r := range recordsIn(t, reader, engine.StreamAuditAdmin) {
 		acts = append(acts, fmt.Sprintf("%s %s", r.Kind, r.User))

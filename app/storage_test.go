@@ -103,7 +103,7 @@ func newStorageCase(t *testing.T) *storageCase {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin := connectAs(t, c.app.Endpoints().NATS, operator)
+	admin := connectAs(t, c.app.Endpoints().NATS, operator, nats.CustomInboxPrefix(status.InboxOperator))
 	if m, err := admin.Request("admin.conversation.create", []byte(`{"id":"c1","owner":"alice"}`), 20*time.Second); err != nil || m.Header.Get("Nats-Service-Error") != "" {
 		t.Fatalf("the conversation is not made: %v, %+v", err, m)
 	}

@@ -235,7 +235,7 @@ func (r *rig) kickAll() {
 	r.t.Helper()
 	public, err := r.keys.System.PublicKey()
 	must(r.t, err)
-	nc, err := nats.Connect(r.engine.ClientURL(), nats.Nkey(public, r.keys.System.Sign))
+	nc, err := nats.Connect(r.engine.ClientURL(), nats.Nkey(public, r.keys.System.Sign), nats.CustomInboxPrefix(status.InboxSystem))
 	must(r.t, err)
 	defer nc.Close()
 	server := "$SYS.REQ.SERVER." + r.engine.ServerID()
