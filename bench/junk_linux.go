@@ -171,21 +171,31 @@ func (c *junkClient) tokenOf(kind junkKind) string {
 	return fmt.Sprintf("%s%08x%s", c.token[:end-8], uint32(c.forgeries.Add(1)), c.token[end:])
 }
 
+// maxLoginFrame bounds what a server says at once during a login.
+const maxLoginFrame = 64 << 10
+
 // readLogin reads until the login is decided as it should be, and the socket's end.
 func readLogin(conn net.Conn, in *bufio.Reader, kind junkKind) error {
 	for {
-		f, err := ws.ReadFrame(in)
+		header, err := ws.ReadHeader(in)
 		if err != nil {
 			return err
 		}
+		if header.Length > maxLoginFrame {
+			return fmt.Errorf("a frame of %d bytes during a login", header.Length)
+		}
+		payload := make([]byte, header.Length)
+		if _, err := io.ReadFull(in, payload); err != nil {
+			return err
+		}
 		switch {
-		case f.Header.OpCode == ws.OpClose:
-			code, reason := ws.ParseCloseFrameData(f.Payload)
+		case header.OpCode == ws.OpClose:
+			code, reason := ws.ParseCloseFrameData(payload)
 			if uint16(code) != kind.code && kind.code != 0 || kind.code == 0 && code != ws.StatusNormalClosure {
 				return fmt.Errorf("closed with %d %s", code, reason)
 			}
 			return nil
-		case bytes.Contains(f.Payload, []byte("PONG\r\n")):
+		case bytes.Contains(payload, []byte("PONG\r\n")):
 			if kind.code != 0 {
 				return errors.New("a forged token was let in")
 			}
