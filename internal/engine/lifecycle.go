@@ -39,6 +39,9 @@ func (e *Engine) Start(ctx context.Context) error {
 
 func (e *Engine) boot(ctx context.Context) error {
 	log := newServerLog(e.logger, e.troubled)
+	if err := e.bringOver(); err != nil {
+		return err
+	}
 	options, err := e.next()
 	if err != nil {
 		return err
