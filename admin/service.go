@@ -215,6 +215,11 @@ func (s *Service) enter() bool {
 
 func (s *Service) handler(e endpoint) micro.Handler {
 	return micro.HandlerFunc(func(r micro.Request) {
+		// Who asks is in another account, so the server has made the reply subject.
+		if r.Reply() != "" && !status.CanReply(r.Reply(), status.ReplyImport) {
+			s.opts.Logger.Warn("admin: a request whose answer would go elsewhere than to an inbox is not looked at", "request", e.subject(), "reply", status.Quote(r.Reply()))
+			return
+		}
 		if !s.enter() {
 			s.refuse(r, e, ErrUnavailable)
 			return

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -35,7 +36,7 @@ func (s *Service) receive(h handler) func(*endpointStats) micro.HandlerFunc {
 	return func(stats *endpointStats) micro.HandlerFunc {
 		return func(m micro.Request) {
 			j := job{subject: m.Subject(), reply: m.Reply(), handle: h, stats: stats, arrived: time.Now()}
-			if j.reply == "" {
+			if !canAnswer(j) {
 				return
 			}
 			if err := s.enqueue(j); err != nil {
@@ -43,6 +44,16 @@ func (s *Service) receive(h handler) func(*endpointStats) micro.HandlerFunc {
 			}
 		}
 	}
+}
+
+// canAnswer reports whether the answer may go where it is asked to: to the gateway
+// when it forwards for a user, otherwise to another account, as operators', or to a
+// browser's inbox on the server's own WebSocket listener.
+func canAnswer(j job) bool {
+	if strings.Count(j.subject, ".") == 3 {
+		return status.CanReply(j.reply, status.ReplyGateway)
+	}
+	return status.CanReply(j.reply, status.ReplyImport, status.ReplyUser)
 }
 
 func (s *Service) enqueue(j job) error {

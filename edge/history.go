@@ -23,7 +23,7 @@ const batchTimeout = 10 * time.Second
 func (s *Service) receiveHistory(stats *endpointStats) micro.HandlerFunc {
 	return func(m micro.Request) {
 		j := job{subject: m.Subject(), reply: m.Reply(), stats: stats, arrived: time.Now()}
-		if j.reply == "" {
+		if !canAnswer(j) {
 			return
 		}
 		if err := s.startReplay(j, m.Data()); err != nil {
