@@ -139,5 +139,10 @@ func readRecord(line []byte) (record, error) {
 			r.marks[subject] = sp
 		}
 	}
+	// Only what appendRecord writes is one: what else came into the stream is nobody's.
+	again, err := appendRecord(nil, r)
+	if err != nil || !bytes.Equal(bytes.TrimSuffix(again, []byte("\n")), bytes.TrimSuffix(line, []byte("\n"))) {
+		return record{}, errors.New("a mark that is not as it is written here: a field more, twice, or in another order")
+	}
 	return r, nil
 }

@@ -129,7 +129,13 @@ func decode(subject string, data []byte) (message, error) {
 	if err := json.Unmarshal(data, &m); err != nil {
 		return message{}, fmt.Errorf("presence: message of a node: %w", err)
 	}
-	return m, m.check()
+	if err := m.check(); err != nil {
+		return message{}, err
+	}
+	if !bytes.Equal(encode(m), data) {
+		return message{}, errors.New("presence: message is not as a node writes it: a field more, twice, or in another order")
+	}
+	return m, nil
 }
 
 func (m message) check() error {

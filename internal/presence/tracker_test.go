@@ -343,9 +343,9 @@ func TestNonsenseOnTheWireIsCountedAndLeftAlone(t *testing.T) {
 	publish("diff", "nonsense")
 	publish("kick", `{"node":"n2","incarnation":1}`)
 	publish("diff", `{"node":"n2","incarnation":1,"members":[{"c":"c 1","u":"mallory","n":1}]}`)
-	publish("diff", `{"node":"n1","incarnation":1,"members":[{"c":"c1","u":"mallory","n":1}]}`)
+	publish("diff", `{"node":"n1","incarnation":1,"seq":0,"ready":false,"members":[{"c":"c1","u":"mallory","n":1}]}`)
 	for i := range 10 {
-		publish("snapshot", fmt.Sprintf(`{"node":"x%d","incarnation":1}`, i))
+		publish("snapshot", fmt.Sprintf(`{"node":"x%d","incarnation":1,"seq":0,"ready":false}`, i))
 	}
 	p.Join("c1", "alice", 1)
 	eventually(t, "all is received", func() bool { s := p.Stats(); return s.Invalid == 3 && s.Overflow == 7 })

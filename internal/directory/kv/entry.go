@@ -27,8 +27,9 @@ func values() bucket.Values[directory.Conversation] {
 	}
 }
 
-// decode reads the value of a key. The error is for the log: it never quotes the
-// value.
+// decode reads the value of a key. Only what encode writes is a conversation: who
+// gets something else into the bucket gets nobody into one. The error is for the log:
+// it never quotes the value.
 func decode(key string, data []byte) (directory.Conversation, error) {
 	var c directory.Conversation
 	if err := json.Unmarshal(data, &c); err != nil {
@@ -40,7 +41,11 @@ func decode(key string, data []byte) (directory.Conversation, error) {
 	if c.Validate() != nil {
 		return directory.Conversation{}, errors.New("value breaks a rule of conversations")
 	}
-	return c.Normalized(), nil
+	c = c.Normalized()
+	if again, err := encode(c); err != nil || !bytes.Equal(again, data) {
+		return directory.Conversation{}, errors.New("value is not as it is written here: a field more, twice, or in another order")
+	}
+	return c, nil
 }
 
 // encode writes the value of a conversation. Not escaping HTML keeps the
@@ -49,7 +54,7 @@ func encode(c directory.Conversation) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(c); err != nil {
+	if err := e.Encode(c.Normalized()); err != nil {
 		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil

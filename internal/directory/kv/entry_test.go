@@ -1,7 +1,6 @@
 package kv_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -35,6 +34,34 @@ func TestTheLargestConversationFitsIntoOneMessage(t *testing.T) {
 	}
 }
 
+// A record of the audit, a status or an acknowledgement of JetStream, aimed at the
+// bucket, gives nobody a conversation, and neither does an entry by another hand.
+func TestOnlyWhatIsWrittenHereIsAConversation(t *testing.T) {
+	const good = `{"id":"c1","owner":"alice","members":["bob"],"created":"2024-01-19T12:00:00Z"}`
+	if _, err := kv.Decode("c1", []byte(good)); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"a field more":             `{"id":"c1","owner":"alice","members":["bob"],"created":"2024-01-19T12:00:00Z","text":"hi"}`,
+		"an owner twice":           `{"id":"c1","owner":"alice","owner":"mallory","created":"2024-01-19T12:00:00Z"}`,
+		"another spelling":         `{"ID":"c1","OWNER":"mallory","created":"2024-01-19T12:00:00Z"}`,
+		"another order":            `{"owner":"mallory","id":"c1","created":"2024-01-19T12:00:00Z"}`,
+		"room":                     `{"id":"c1", "owner":"mallory","created":"2024-01-19T12:00:00Z"}`,
+		"no time":                  `{"id":"c1","owner":"mallory"}`,
+		"a status":                 `{"category":"engine","text":"hi","id":"c1","owner":"mallory","timestamp":"2024-01-19T12:00:00Z"}`,
+		"members out of order":     `{"id":"c1","owner":"alice","members":["z","a"],"created":"2024-01-19T12:00:00Z"}`,
+		"two values":               good + good,
+		"bytes that are not UTF-8": "{\"id\":\"c1\",\"owner\":\"ali\xffce\",\"created\":\"2024-01-19T12:00:00Z\"}",
+	} {
+		if c, err := kv.Decode("c1", []byte(value)); err == nil {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+	if _, err := kv.Decode("c2", []byte(good)); err == nil {
+		t.Error("the entry of another key is taken")
+	}
+}
+
 // Whatever lies in the bucket: what counts as a conversation keeps every rule,
 // has its key's id, and comes back as it was.
 func FuzzDecode(f *testing.F) {
@@ -42,7 +69,7 @@ func FuzzDecode(f *testing.F) {
 		{ID: "c1", Owner: "alice"},
 		{ID: "c1", Owner: "Zoë <z@x>", Members: []status.UserID{"b", "a", "\u2028"}, Categories: []status.Category{"render"}, Created: time.Unix(1705665600, 5)},
 	} {
-		value, err := json.Marshal(c)
+		value, err := kv.Encode(c)
 		if err != nil {
 			f.Fatal(err)
 		}
