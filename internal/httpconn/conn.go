@@ -34,14 +34,23 @@ func (c *Conn) Room() limit.Verdict {
 	return c.counter.roomLocked()
 }
 
-// CountsFor is true when it is counted for the address already.
+// CountsFor is true when it is counted for the address, or is now: one above the
+// limit when it came is, if there is room meanwhile or an idle one gives way.
 func (c *Conn) CountsFor(network netip.Prefix) bool {
 	if c == nil {
 		return false
 	}
 	c.counter.mu.Lock()
-	defer c.counter.mu.Unlock()
-	return c.counted && c.network == network
+	var idle *Conn
+	if c.spare && c.network == network {
+		if idle, _ = c.countLocked(); c.counted {
+			c.giveSpareLocked()
+		}
+	}
+	counts := c.counted && c.network == network
+	c.counter.mu.Unlock()
+	idle.close()
+	return counts
 }
 
 // Ended tells of the end of a connection that was taken over from the HTTP server.
@@ -95,6 +104,20 @@ func (c *Conn) busyLocked() {
 		c.idleOfNetwork = nil
 		c.forgetNetworkLocked()
 	}
+}
+
+// countLocked counts it for its address, if there is room. The idle one that has
+// given way for it, if any, is the caller's to close.
+func (c *Conn) countLocked() (idle *Conn, v limit.Verdict) {
+	v = c.counter.opts.Addresses.Take(c.network)
+	if n := c.counter.networks[c.network]; v.Refused() && n != nil {
+		if idle = oldest(n.idle); idle != nil {
+			idle.goneLocked()
+			v = c.counter.opts.Addresses.Take(c.network)
+		}
+	}
+	c.counted = !v.Refused()
+	return idle, v
 }
 
 // takeSpareLocked is false when its address has used up what it may have beyond its

@@ -184,15 +184,7 @@ func (c *Counter) locate(conn net.Conn, from netip.AddrPort) {
 		return
 	}
 	held.network = limit.Network(from.Addr())
-	var idle *Conn
-	v := c.opts.Addresses.Take(held.network)
-	if n := c.networks[held.network]; v.Refused() && n != nil {
-		if idle = oldest(n.idle); idle != nil {
-			idle.goneLocked()
-			v = c.opts.Addresses.Take(held.network)
-		}
-	}
-	held.counted = !v.Refused()
+	idle, v := held.countLocked()
 	over := v.Refused() && !held.takeSpareLocked()
 	c.mu.Unlock()
 

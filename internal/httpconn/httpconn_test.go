@@ -67,6 +67,10 @@ func newRig(t *testing.T, o options) *rig {
 	mux.HandleFunc("/room", func(w http.ResponseWriter, req *http.Request) {
 		_, _ = fmt.Fprint(w, httpconn.From(req.Context()).Room().Name)
 	})
+	mux.HandleFunc("/counts", func(w http.ResponseWriter, req *http.Request) {
+		network := limit.Network(netip.MustParseAddr("127.0.0.1"))
+		_, _ = fmt.Fprint(w, httpconn.From(req.Context()).CountsFor(network))
+	})
 	mux.HandleFunc("/wait", func(w http.ResponseWriter, _ *http.Request) {
 		<-r.release
 		_, _ = io.WriteString(w, "waited")
@@ -149,6 +153,13 @@ func (c *client) mustGet(path, want string) {
 	c.t.Helper()
 	if got, _ := c.get(path); got != want {
 		c.t.Fatalf("GET %s: %q, want %q", path, got, want)
+	}
+}
+
+func (c *client) mustAnswer(want string) {
+	c.t.Helper()
+	if got, _ := c.answer(); got != want {
+		c.t.Fatalf("answer %q, want %q", got, want)
 	}
 }
 
@@ -240,6 +251,27 @@ func TestAnAddressHasSoManyConnectionsAtWork(t *testing.T) {
 		}
 	}
 	r.idles(2)
+}
+
+func TestOneAboveTheLimitCountsOnceThereIsRoom(t *testing.T) {
+	r := newRig(t, options{perAddress: 1})
+	first := r.dial()
+	first.ask("/wait")
+	r.eventually("it is there", func() bool { return r.counter.Usage().Used == 1 })
+	second := r.dial()
+	r.eventually("the second too", func() bool { _, _, networks := r.counter.Held(); return networks == 1 })
+	if got, last := r.dial().get("/counts"); got != "false" || !last {
+		t.Errorf("a third one beside one at work counts: %s, the last answer: %v", got, last)
+	}
+	close(r.release)
+	first.mustAnswer("waited")
+	r.idles(1)
+	if got, _ := second.get("/counts"); got != "true" {
+		t.Errorf("the second one counts: %s", got)
+	}
+	if !first.isClosed(patience) {
+		t.Error("the first one, which is idle, has not given way")
+	}
 }
 
 func TestSilentConnectionsCountFromTheirBeginning(t *testing.T) {
