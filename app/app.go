@@ -41,6 +41,7 @@ import (
 const (
 	DefaultDataDir      = "data"
 	DefaultHTTP         = "127.0.0.1:8080"
+	DefaultMetrics      = "127.0.0.1:9464"
 	DefaultDrainTimeout = 10 * time.Second
 )
 
@@ -83,6 +84,7 @@ type App struct {
 	gateway     *gateway.Gateway
 	demo        *demo
 	httpAddr    net.Addr
+	metricsAddr net.Addr // nil when they have no listener of their own
 
 	mu      sync.Mutex // held while starting or stopping; guards started, steps
 	started bool
@@ -96,6 +98,9 @@ func New(opts Options) (*App, error) {
 	}
 	if opts.HTTP == "" {
 		opts.HTTP = DefaultHTTP
+	}
+	if opts.Metrics == "" {
+		opts.Metrics = DefaultMetrics
 	}
 	if opts.DrainTimeout == 0 {
 		opts.DrainTimeout = DefaultDrainTimeout
@@ -141,20 +146,6 @@ func New(opts Options) (*App, error) {
 	return a, nil
 }
 
-// IsLoopback is true when only this machine can reach the address; "" is the
-// default one, DefaultHTTP.
-func IsLoopback(addr string) bool {
-	if addr == "" {
-		addr = DefaultHTTP
-	}
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
 // Start returns when browsers and services can connect. After an error nothing
 // is left running.
 func (a *App) Start(ctx context.Context) error {
@@ -182,6 +173,7 @@ func (a *App) Start(ctx context.Context) error {
 		{"admin", a.startAdmin},
 		{"consumers' service", a.startConsumers},
 		{"storage watch", a.startStorage},
+		{"metrics listener", a.startMetrics},
 		{"HTTP listener", a.startHTTP},
 		{"endpoints", a.announce},
 	} {

@@ -66,5 +66,8 @@ func (o Options) warnings() (all []error) {
 		all = append(all, errors.New("http is "+o.HTTP+", which others can reach, and no TLS stands in front as far as the settings say: "+
 			"tokens and statuses cross the network for all to read. Put a proxy with TLS there, name it in trusted_proxies, and have http be what only the proxy reaches"))
 	}
+	if m := o.Metrics; m != "" && m != MetricsNone && m != MetricsOnHTTP && !IsLoopback(m) {
+		all = append(all, errors.New("metrics is "+m+", which others can reach: whoever does reads what the server counts"))
+	}
 	return all
 }

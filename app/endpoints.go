@@ -16,12 +16,21 @@ type Endpoints struct {
 	HTTP string `json:"http"` // http://127.0.0.1:8080
 	WS   string `json:"ws"`   // ws://127.0.0.1:8080
 	NATS string `json:"nats"` // nats://127.0.0.1:4222
+
+	Metrics string `json:"metrics,omitempty"` // http://127.0.0.1:9464/metrics; "" for nowhere
 }
 
 // Endpoints returns the addresses; they are known once Start has returned.
 func (a *App) Endpoints() Endpoints {
 	host := reachable(a.httpAddr)
-	return Endpoints{HTTP: "http://" + host, WS: "ws://" + host, NATS: a.engine.ClientURL()}
+	e := Endpoints{HTTP: "http://" + host, WS: "ws://" + host, NATS: a.engine.ClientURL()}
+	switch {
+	case a.metricsAddr != nil:
+		e.Metrics = "http://" + reachable(a.metricsAddr) + "/metrics"
+	case a.opts.Metrics == MetricsOnHTTP:
+		e.Metrics = e.HTTP + "/metrics"
+	}
+	return e
 }
 
 // reachable turns a wildcard address into one that can be dialled from here.

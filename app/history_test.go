@@ -48,7 +48,7 @@ func (c valved) Read(p []byte) (int, error) {
 // metric reads one figure of /metrics.
 func metric(t *testing.T, a *app.App, name string) float64 {
 	t.Helper()
-	_, body := get(t, a.Endpoints().HTTP+"/metrics")
+	_, body := get(t, a.Endpoints().Metrics)
 	for line := range strings.Lines(body) {
 		if rest, ok := strings.CutPrefix(line, name+" "); ok {
 			v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)

@@ -73,7 +73,7 @@ func (a *App) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", a.healthz)
 	mux.HandleFunc("GET /readyz", a.readyz)
-	mux.Handle("GET /metrics", a.metrics.Handler())
+	mux.Handle("GET /metrics", a.metricsOnHTTP())
 	mux.Handle("/v1/", a.gateway.API())
 	if a.demo != nil {
 		mux.Handle("GET /demo.json", localOnly(http.HandlerFunc(a.demo.serveTokens)))

@@ -159,7 +159,7 @@ func TestALimitOnConnectionsShowsInMetricsAndAudit(t *testing.T) {
 			t.Fatalf("got %q, want %q", got, want)
 		}
 	}
-	_, metrics := get(t, a.Endpoints().HTTP+"/metrics")
+	_, metrics := get(t, a.Endpoints().Metrics)
 	if !strings.Contains(metrics, `statuswire_refusals_total{dry_run="false",reason="connections_per_address"} 1`) {
 		t.Error("not in the metrics")
 	}
@@ -219,7 +219,7 @@ func TestAnAddressHasSoManyConnectionsWhateverTheyDo(t *testing.T) {
 		}
 	}
 	for { // three, and the one that asks; those that were refused may take a moment to end
-		_, metrics := get(t, a.Endpoints().HTTP+"/metrics")
+		_, metrics := get(t, a.Endpoints().Metrics)
 		if strings.Contains(metrics, "\nstatuswire_http_connections 4\n") {
 			return
 		}

@@ -35,3 +35,17 @@ func namesThisMachine(host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
+
+// IsLoopback is true when only this machine can reach the address; "" is the
+// default one, DefaultHTTP.
+func IsLoopback(addr string) bool {
+	if addr == "" {
+		addr = DefaultHTTP
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

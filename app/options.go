@@ -27,6 +27,11 @@ type Options struct {
 	// Default "127.0.0.1:8080"; port 0 picks a free one.
 	HTTP string
 
+	// Metrics is the address of the listener for /metrics; MetricsOnHTTP is the HTTP
+	// address, MetricsNone is nowhere. Default "127.0.0.1:9464", or a free port where
+	// that is taken or HTTP is to be on one.
+	Metrics string
+
 	// ProxyProtocol has every connection from one of Gateway.TrustedProxies begin
 	// with a PROXY header that says where it comes from. Default: false.
 	ProxyProtocol bool

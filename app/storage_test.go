@@ -192,8 +192,11 @@ func TestAFullDiskIsToldAtOnceAndAllIsBackWhenThereIsRoom(t *testing.T) {
 
 	free()
 	readiness(t, c.app, "ready\n")
-	if metric(t, c.app, `statuswire_nats_stream_healthy{stream="STATUS"}`) != 1 || metric(t, c.app, "statuswire_nats_restarts_total") < 1 {
-		t.Error("the metrics do not tell the recovery")
+	for deadline := time.Now().Add(10 * time.Second); metric(t, c.app, `statuswire_nats_stream_healthy{stream="STATUS"}`) != 1 ||
+		metric(t, c.app, "statuswire_nats_restarts_total") < 1; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the metrics do not tell the recovery")
+		}
 	}
 	for i := range 20 {
 		ok(fmt.Sprint("after ", i))

@@ -24,6 +24,7 @@ func settings() []setting {
 	type o = app.Options
 	return slices.Concat([]setting{
 		{"http", address(func(o *o) *string { return &o.HTTP })},
+		{"metrics", metricsAddress(func(o *o) *string { return &o.Metrics })},
 		{"trusted_proxies", networks("trusted_proxies", func(o *o) *[]netip.Prefix { return &o.Gateway.TrustedProxies })},
 		{"proxy_protocol", yesNo(func(o *o) *bool { return &o.ProxyProtocol })},
 		{"allowed_origins", origins("allowed_origins", func(o *o) *[]string { return &o.Gateway.AllowedOrigins })},

@@ -23,6 +23,7 @@ func TestTheShippedFileSaysWhatIsSoWithoutIt(t *testing.T) {
 	}
 	defaults := app.Options{
 		HTTP:         app.DefaultHTTP,
+		Metrics:      app.DefaultMetrics,
 		DrainTimeout: app.DefaultDrainTimeout,
 		Engine:       engine.DefaultOptions(),
 		Callout:      authcallout.DefaultOptions(),

@@ -94,6 +94,16 @@ func limitNames(key string, of func(*app.Options) *limit.Options) kind {
 	})
 }
 
+func metricsAddress(to ...field[string]) kind {
+	return scalar(`host:port, http or none`, func(v any) (string, error) {
+		s, ok := v.(string)
+		if !ok || s != app.MetricsOnHTTP && s != app.MetricsNone && CheckAddress(s) != nil {
+			return "", errWant
+		}
+		return s, nil
+	}, to...)
+}
+
 func cookieName(to ...field[string]) kind {
 	return scalar("a cookie's name: letters, digits, - and _", func(v any) (string, error) {
 		s, err := readText(v)

@@ -224,7 +224,7 @@ func (l *ledger) noSecrets(t *testing.T, s *statuswire, metrics string, records 
 // metricsText is what /metrics says.
 func metricsText(t testing.TB, s *statuswire) string {
 	t.Helper()
-	res, err := http.Get(s.HTTP + "/metrics")
+	res, err := http.Get(s.Metrics)
 	if err != nil {
 		t.Fatal(err)
 	}

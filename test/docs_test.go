@@ -115,7 +115,8 @@ func newPageRun(t *testing.T, s *statuswire) *pageRun {
 			"XDG_CONFIG_HOME="+filepath.Join(dir, "data"), "NO_COLOR=1", "GOWORK="+goWork(t, root, dir)),
 		addresses: strings.NewReplacer(
 			"127.0.0.1:8080", strings.TrimPrefix(s.HTTP, "http://"),
-			"127.0.0.1:4222", strings.TrimPrefix(s.NATS, "nats://")),
+			"127.0.0.1:4222", strings.TrimPrefix(s.NATS, "nats://"),
+			"http://127.0.0.1:9464/metrics", s.Metrics),
 	}
 }
 

@@ -71,6 +71,7 @@ func binary(t testing.TB) string {
 type statuswire struct {
 	Bin, DataDir   string
 	HTTP, WS, NATS string // as in endpoints.json
+	Metrics        string
 
 	cmd   *exec.Cmd
 	log   *lockedBuffer

@@ -36,6 +36,7 @@ const (
 type lifeApp struct {
 	app      *app.App
 	ws, http string
+	metrics  string
 	secret   []byte
 	service  *nats.Conn
 	js       nats.JetStreamContext
@@ -81,7 +82,7 @@ func startLifeApp(dir string, keepLinks bool) (*lifeApp, error) {
 		return nil, err
 	}
 	e := a.app.Endpoints()
-	a.ws, a.http = e.WS, e.HTTP
+	a.ws, a.http, a.metrics = e.WS, e.HTTP, e.Metrics
 	if a.service, err = connectWithKey(e.NATS, keys.ServiceFile(dir)); err != nil {
 		return nil, err
 	}
@@ -225,7 +226,7 @@ func (a *lifeApp) kickLink(name string) (found bool, err error) {
 // figures are the metrics without labels.
 func (a *lifeApp) figures() (map[string]int, error) {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: lifePatience}
-	r, err := client.Get(a.http + "/metrics")
+	r, err := client.Get(a.metrics)
 	if err != nil {
 		return nil, err
 	}

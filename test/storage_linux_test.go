@@ -89,7 +89,11 @@ func (s *statuswire) says(t *testing.T, path, want string) {
 	t.Helper()
 	var body string
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		res, err := http.Get(s.HTTP + path)
+		url := s.HTTP + path
+		if path == "/metrics" {
+			url = s.Metrics
+		}
+		res, err := http.Get(url)
 		if err != nil {
 			continue // it has no descriptor for us
 		}

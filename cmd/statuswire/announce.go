@@ -14,6 +14,9 @@ var announcement = template.Must(template.New("announcement").Parse(
 	`WebSocket  {{.WS}}
 page       {{.HTTP}}/
 NATS       {{.NATS}}
+{{- if .Metrics}}
+metrics    {{.Metrics}}
+{{- end}}
 data       {{.Data}}
 {{- if .Demo}}
 

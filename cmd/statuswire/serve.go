@@ -72,7 +72,7 @@ func adviseStart(err error) error {
 		return fmt.Errorf("%w: raise the limits, or add --allow-shrink to drop them", err)
 	}
 	if strings.Contains(err.Error(), "address already in use") {
-		return fmt.Errorf("%w: stop what listens there, or name another address with --http or --nats-listen", err)
+		return fmt.Errorf("%w: stop what listens there, or name another address with --http, --nats-listen or the setting metrics", err)
 	}
 	return err
 }

@@ -25,7 +25,7 @@ const (
 // TestThePageIsTheRegistry holds docs/metrics.md: each figure with its type, its
 // labels and its help, in the order of the names, and nothing else.
 func TestThePageIsTheRegistry(t *testing.T) {
-	m := metrics.New(metrics.Options{Sources: allSources()})
+	m := fresh(metrics.Options{Sources: allSources()})
 	all := families(t, m)
 	var rows strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -96,7 +96,7 @@ func labelsOf(f *dto.MetricFamily) string {
 // No label may have as many values as there are users, conversations or addresses.
 func TestLabelsAreAFixedSet(t *testing.T) {
 	allowed := []string{"category", "reason", "dry_run", "verdict", "result", "endpoint", "direction", "stream", "state", "version", "revision", "goversion"}
-	for name, f := range families(t, metrics.New(metrics.Options{Sources: allSources()})) {
+	for name, f := range families(t, fresh(metrics.Options{Sources: allSources()})) {
 		if !strings.HasPrefix(name, "statuswire_") {
 			continue
 		}

@@ -61,6 +61,12 @@ func allSources() metrics.Sources {
 	}
 }
 
+// fresh makes figures that are gathered for each scrape.
+func fresh(o metrics.Options) *metrics.Metrics {
+	o.Interval = time.Nanosecond
+	return metrics.New(o)
+}
+
 // scrape asks the handler, as Prometheus does.
 func scrape(t testing.TB, m *metrics.Metrics) string {
 	t.Helper()

@@ -22,6 +22,9 @@ type Options struct {
 	Version, Revision string
 	// Sources are asked at each scrape. Default: their figures are left out.
 	Sources Sources
+	// Interval is how long figures that were gathered for one scrape serve others.
+	// Default 1 s.
+	Interval time.Duration
 	// Logger hears of a scrape that failed. Default: discard.
 	Logger *slog.Logger
 }
@@ -30,6 +33,7 @@ type Options struct {
 // are not counted, for parts that run without.
 type Metrics struct {
 	registry *prometheus.Registry
+	shared   *shared
 	logger   *slog.Logger
 
 	deliveries map[string]prometheus.Counter // by category; never changes
@@ -49,6 +53,7 @@ func New(opts Options) *Metrics {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	m := &Metrics{registry: prometheus.NewRegistry(), logger: opts.Logger}
+	m.shared = &shared{from: m.registry, interval: cmp.Or(opts.Interval, time.Second)}
 	m.makePushed()
 	m.registry.MustRegister(
 		newCollector(opts.Sources),
@@ -64,9 +69,10 @@ const (
 	scrapeTimeout = 10 * time.Second
 )
 
-// Handler answers GET with the figures in Prometheus' text format.
+// Handler answers GET with the figures in Prometheus' text format, gathered at most
+// once in Options.Interval.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+	return promhttp.HandlerFor(m.shared, promhttp.HandlerOpts{
 		ErrorLog:            noise.Lines(m.logger, slog.LevelWarn),
 		ErrorHandling:       promhttp.ContinueOnError,
 		MaxRequestsInFlight: maxScrapes,

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -17,7 +18,7 @@ import (
 )
 
 func TestNamesTypesAndHelpPassTheLint(t *testing.T) {
-	m := metrics.New(metrics.Options{Sources: allSources()})
+	m := fresh(metrics.Options{Sources: allSources()})
 	problems, err := promlint.New(strings.NewReader(scrape(t, m))).Lint()
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +29,7 @@ func TestNamesTypesAndHelpPassTheLint(t *testing.T) {
 }
 
 func TestDeliveriesAreCountedByCategory(t *testing.T) {
-	m := metrics.New(metrics.Options{})
+	m := fresh(metrics.Options{})
 	m.Delivered("engine", 3)
 	m.Delivered("engine", 1000)
 	m.Delivered("deploy", 2)
@@ -47,7 +48,7 @@ func TestDeliveriesAreCountedByCategory(t *testing.T) {
 }
 
 func TestRefusalsHaveAFixedSetOfReasons(t *testing.T) {
-	m := metrics.New(metrics.Options{})
+	m := fresh(metrics.Options{})
 	before := len(lines(t, m, "statuswire_refusals_total"))
 	m.Refused(metrics.Refusal(limit.Categories), false)
 	m.Refused(metrics.Refusal(limit.Categories), true)
@@ -65,7 +66,7 @@ func TestRefusalsHaveAFixedSetOfReasons(t *testing.T) {
 }
 
 func TestAConnectionFromBeginningToEnd(t *testing.T) {
-	m := metrics.New(metrics.Options{})
+	m := fresh(metrics.Options{})
 	begin := time.Date(2024, 1, 19, 12, 0, 50, 0, time.UTC)
 	at := func(d time.Duration) time.Time { return begin.Add(d) }
 
@@ -103,7 +104,7 @@ func TestAConnectionFromBeginningToEnd(t *testing.T) {
 }
 
 func TestLoginDecisionsAreObserved(t *testing.T) {
-	m := metrics.New(metrics.Options{})
+	m := fresh(metrics.Options{})
 	m.CalloutTook(2 * time.Millisecond)
 	m.CalloutTook(750 * time.Millisecond)
 	want(t, m,
@@ -113,7 +114,7 @@ func TestLoginDecisionsAreObserved(t *testing.T) {
 }
 
 func TestEverySourceIsAskedAtEachScrape(t *testing.T) {
-	m := metrics.New(metrics.Options{Sources: allSources()})
+	m := fresh(metrics.Options{Sources: allSources()})
 	want(t, m,
 		`statuswire_credentials 1`, `statuswire_idle_grants 49`, `statuswire_idle_grant_bytes 50`, `statuswire_links_opened_total 2`, `statuswire_links 3`,
 		`statuswire_slow_closes_total 4`, `statuswire_shed_total 6`, `statuswire_queued_bytes 5`, `statuswire_resumed_subscriptions_total 48`,
@@ -154,7 +155,7 @@ func TestEverySourceIsAskedAtEachScrape(t *testing.T) {
 func TestAServerThatDoesNotAnswerIsSaidToBeDown(t *testing.T) {
 	s := allSources()
 	s.Server = func() (metrics.ServerStats, error) { return metrics.ServerStats{}, errors.New("not running") }
-	m := metrics.New(metrics.Options{Sources: s})
+	m := fresh(metrics.Options{Sources: s})
 	want(t, m, `statuswire_nats_up 0`, `statuswire_fanout_topics 6`)
 	if got := lines(t, m, "statuswire_nats_connections"); len(got) > 0 {
 		t.Errorf("figures all the same: %q", got)
@@ -162,7 +163,7 @@ func TestAServerThatDoesNotAnswerIsSaidToBeDown(t *testing.T) {
 }
 
 func TestSourcesThatAreNotThereAreLeftOut(t *testing.T) {
-	m := metrics.New(metrics.Options{})
+	m := fresh(metrics.Options{})
 	if got := lines(t, m, "statuswire_nats_up", "statuswire_fanout_topics", "statuswire_callout_verdicts_total"); len(got) > 0 {
 		t.Errorf("got %q", got)
 	}
@@ -170,12 +171,12 @@ func TestSourcesThatAreNotThereAreLeftOut(t *testing.T) {
 }
 
 func TestTheBuildIsNamed(t *testing.T) {
-	m := metrics.New(metrics.Options{Version: "v1.2.3", Revision: "abc"})
+	m := fresh(metrics.Options{Version: "v1.2.3", Revision: "abc"})
 	want(t, m, `statuswire_build_info{goversion="`+runtime.Version()+`",revision="abc",version="v1.2.3"} 1`)
 }
 
 func TestGoAndTheProcessAreThere(t *testing.T) {
-	m := metrics.New(metrics.Options{})
+	m := fresh(metrics.Options{})
 	for _, name := range []string{"go_goroutines", "process_resident_memory_bytes", "process_open_fds"} {
 		if len(lines(t, m, name)) != 1 {
 			t.Errorf("no %s", name)
@@ -195,14 +196,14 @@ func TestNoneAtAllTakesEverything(*testing.T) {
 
 // Two servers in one process do not share figures.
 func TestTwoInstancesAreApart(t *testing.T) {
-	a, b := metrics.New(metrics.Options{}), metrics.New(metrics.Options{})
+	a, b := fresh(metrics.Options{}), fresh(metrics.Options{})
 	a.Delivered("engine", 1)
 	want(t, a, `statuswire_deliveries_total{category="engine"} 1`)
 	want(t, b, `statuswire_deliveries_total{category="engine"} 0`)
 }
 
 func TestNothingIsMiscountedWhenAllPushAtOnce(t *testing.T) {
-	m := metrics.New(metrics.Options{Sources: allSources()})
+	m := fresh(metrics.Options{Sources: allSources()})
 	const workers, times = 8, 1000
 	var wg sync.WaitGroup
 	for range workers {
@@ -231,29 +232,47 @@ func TestManyScrapesAtOnceAreTurnedAway(t *testing.T) {
 	s := allSources()
 	asked, answer := make(chan struct{}, 100), make(chan struct{})
 	s.Fanout = func() metrics.FanoutStats { asked <- struct{}{}; <-answer; return metrics.FanoutStats{} }
-	m := metrics.New(metrics.Options{Sources: s})
-	h := m.Handler()
-	get := func() int {
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-		return w.Code
+	h := metrics.New(metrics.Options{Sources: s}).Handler()
+	codes := make(chan int)
+	for range 5 {
+		go func() {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+			codes <- w.Code
+		}()
 	}
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() { get() })
-	}
-	for range 4 {
-		<-asked
-	}
-	if code := get(); code != http.StatusServiceUnavailable {
-		t.Errorf("status %d", code)
+	if code := <-codes; code != http.StatusServiceUnavailable { // the others wait
+		t.Errorf("the first answer is %d", code)
 	}
 	close(answer)
-	wg.Wait()
+	for range 4 {
+		if code := <-codes; code != http.StatusOK {
+			t.Errorf("status %d", code)
+		}
+	}
+	if len(asked) != 1 {
+		t.Errorf("the four that passed have gathered %d times", len(asked))
+	}
+}
+
+func TestScrapesWithinASecondShareWhatWasGathered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gathered := 0
+		m := metrics.New(metrics.Options{Sources: metrics.Sources{
+			Fanout: func() metrics.FanoutStats { gathered++; return metrics.FanoutStats{Topics: gathered} },
+		}})
+		for range 10 {
+			want(t, m, `statuswire_fanout_topics 1`)
+			time.Sleep(100 * time.Millisecond)
+		}
+		want(t, m, `statuswire_fanout_topics 2`)
+		time.Sleep(time.Hour)
+		want(t, m, `statuswire_fanout_topics 3`)
+	})
 }
 
 func TestPushingAllocatesNothing(t *testing.T) {
-	m := metrics.New(metrics.Options{})
+	m := fresh(metrics.Options{})
 	c := m.Connect(time.Now())
 	now := time.Now()
 	for name, push := range map[string]func(){
@@ -271,7 +290,7 @@ func TestPushingAllocatesNothing(t *testing.T) {
 
 // The one call that a status makes on its way, whatever the number of receivers.
 func BenchmarkDelivered(b *testing.B) {
-	m := metrics.New(metrics.Options{})
+	m := fresh(metrics.Options{})
 	for _, category := range []string{"engine", "info", "deploy"} {
 		b.Run(category, func(b *testing.B) {
 			b.ReportAllocs()
@@ -291,7 +310,7 @@ func BenchmarkDelivered(b *testing.B) {
 }
 
 func BenchmarkScrape(b *testing.B) {
-	m := metrics.New(metrics.Options{Sources: allSources()})
+	m := fresh(metrics.Options{Sources: allSources()})
 	b.ReportAllocs()
 	for b.Loop() {
 		scrape(b, m)

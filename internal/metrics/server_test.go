@@ -66,7 +66,7 @@ func TestARealServerTellsItsFigures(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	m := metrics.New(metrics.Options{Sources: metrics.Sources{
+	m := fresh(metrics.Options{Sources: metrics.Sources{
 		Server: func() (metrics.ServerStats, error) { return serverStats(srv) },
 	}})
 	want(t, m,
