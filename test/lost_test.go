@@ -37,7 +37,7 @@ func TestLostStatusesReachUnmodifiedClients(t *testing.T) {
 		}
 	}()
 	e := a.Endpoints()
-	s := &statuswire{Bin: binary(t), DataDir: opts.DataDir, HTTP: e.HTTP, WS: e.WS, NATS: e.NATS}
+	s := &statuswire{Bin: binary(t), DataDir: opts.DataDir, HTTP: e.HTTP, WS: e.WS, NATS: e.NATS, Metrics: e.Metrics}
 	runNodeTests(t, "node", append(nodeEnv(t, s), "STATUSWIRE_LEDGER="+ledgerFile(t)), "configured/lost.mjs")
 	if got := figures(t, metricsText(t, s)); got["statuswire_fanout_mended_total"] == 0 {
 		t.Errorf("nothing was lost: %v", got)

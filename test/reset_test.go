@@ -124,7 +124,7 @@ func TestAStreamThatIsMadeAnewUnderARunningServer(t *testing.T) {
 		}
 	}()
 	e := a.Endpoints()
-	s := &statuswire{Bin: binary(t), DataDir: opts.DataDir, HTTP: e.HTTP, WS: e.WS, NATS: e.NATS}
+	s := &statuswire{Bin: binary(t), DataDir: opts.DataDir, HTTP: e.HTTP, WS: e.WS, NATS: e.NATS, Metrics: e.Metrics}
 	needClient(t)
 	runNodeTests(t, "node", append(nodeEnv(t, s), "STATUSWIRE_LEDGER="+ledgerFile(t)), "configured/anew.mjs")
 }
