@@ -69,6 +69,8 @@ func startLifeApp(dir string, keepLinks bool) (*lifeApp, error) {
 	opts.Gateway.CloseSpread = time.Millisecond
 	opts.Gateway.SettleTimeout = grantLag // never the reason, however slow the machine is
 	opts.Gateway.Limits.Operations = limit.Rule{Value: 100_000}
+	opts.Gateway.Limits.Frames = limit.Rule{Value: 100_000} // frames are cut anywhere
+	opts.Gateway.Limits.UpgradesPerAddress = limit.Rule{Value: 1_000_000}
 	opts.Gateway.Limits.GrantChanges = limit.Rule{Value: 10_000}
 	opts.Gateway.Limits.ConnectionsPerUser = limit.Rule{Value: 100_000}
 	opts.Gateway.Limits.ConnectionsPerAddress = limit.Rule{Value: 1_000_000}
