@@ -1,0 +1,4 @@
+package consumers
+
+// Parse is what becomes of a request.
+var Parse = parse
