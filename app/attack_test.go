@@ -64,9 +64,7 @@ func TestAFloodOfRefusedOriginsHidesNoActOfAnAdministrator(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	key, err := nats.NkeyOptionFromSeed(keys.OperatorFile(dir))
-	must(err)
-	operator := connectAs(t, a.Endpoints().NATS, key, nats.CustomInboxPrefix(status.InboxOperator))
+	operator := connectOperator(t, a, dir)
 	client := admin.NewClient(operator, admin.OperatorName)
 
 	const attackers, each, changes = 4, 400, 20
@@ -82,7 +80,7 @@ func TestAFloodOfRefusedOriginsHidesNoActOfAnAdministrator(t *testing.T) {
 			}
 		})
 	}
-	_, err = client.Create(t.Context(), admin.CreateRequest{ID: "c1", Owner: "alice"})
+	_, err := client.Create(t.Context(), admin.CreateRequest{ID: "c1", Owner: "alice"})
 	must(err)
 	secret, err := keys.ReadTokenSecret(dir)
 	must(err)
@@ -113,7 +111,7 @@ func TestAFloodOfRefusedOriginsHidesNoActOfAnAdministrator(t *testing.T) {
 
 	again := newApp(t, app.Options{DataDir: dir})
 	start(t, again)
-	reader := connectAs(t, again.Endpoints().NATS, key, nats.CustomInboxPrefix(status.InboxOperator))
+	reader := connectOperator(t, again, dir)
 	var acts []string
 	for _, r := range recordsIn(t, reader, engine.StreamAuditAdmin) {
 		acts = append(acts, fmt.Sprintf("%s %s", r.Kind, r.User))

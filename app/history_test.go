@@ -72,6 +72,26 @@ func connectAs(t *testing.T, url string, login nats.Option, opts ...nats.Option)
 	return nc
 }
 
+// connectOperator connects with the operator's key, as the CLI's context does.
+func connectOperator(t *testing.T, a *app.App, dir string) *nats.Conn {
+	t.Helper()
+	key, err := nats.NkeyOptionFromSeed(keys.OperatorFile(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return connectAs(t, a.Endpoints().NATS, key, nats.CustomInboxPrefix(status.InboxOperator))
+}
+
+// until waits for a condition.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not after 20 s: %s", what)
+		}
+	}
+}
+
 // All parts together: a browser that stops in the middle of 8 MiB of history leaves
 // the rest of it in the stream, and gets it when it reads on.
 func TestABrowserThatStopsReadingLeavesItsHistoryInTheStream(t *testing.T) {

@@ -13,12 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/statuswire/statuswire/app"
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/engine"
-	"github.com/statuswire/statuswire/internal/keys"
 	"github.com/statuswire/statuswire/internal/limit"
 )
 
@@ -137,15 +134,7 @@ func TestALimitOnConnectionsShowsInMetricsAndAudit(t *testing.T) {
 		TrustedProxies: loopback, Limits: limit.Options{ConnectionsPerAddress: limit.Rule{Value: 1}},
 	}})
 	start(t, a)
-	key, err := nats.NkeyOptionFromSeed(keys.OperatorFile(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	operator, err := nats.Connect(a.Endpoints().NATS, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer operator.Close()
+	operator := connectOperator(t, a, dir)
 	records, err := operator.SubscribeSync("audit.limited")
 	if err != nil {
 		t.Fatal(err)
@@ -191,14 +180,11 @@ func TestAnAddressHasSoManyConnectionsWhateverTheyDo(t *testing.T) {
 	if got := answered(t, idle); got != "200 ok" {
 		t.Fatal(got)
 	}
-	deadline := time.Now().Add(10 * time.Second)
-	third := call(t, a, upgrade)
-	for answered(t, third) != "101" { // the idle one gives way, once it is idle for the server too
-		if time.Now().After(deadline) {
-			t.Fatal("no third socket")
-		}
+	var third net.Conn
+	until(t, "the idle one gives way to a third socket", func() bool { // the server has to notice first that it is idle
 		third = call(t, a, upgrade)
-	}
+		return answered(t, third) == "101"
+	})
 	if _, err := idle.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the idle connection is not closed: %v", err)
 	}
@@ -212,21 +198,11 @@ func TestAnAddressHasSoManyConnectionsWhateverTheyDo(t *testing.T) {
 		t.Errorf("a health check beside them: %q", got)
 	}
 	_ = third.Close()
-	deadline = time.Now().Add(10 * time.Second)
-	for answered(t, call(t, a, upgrade)) != "101" {
-		if time.Now().After(deadline) {
-			t.Fatal("what is closed counts still")
-		}
-	}
-	for { // three, and the one that asks; those that were refused may take a moment to end
+	until(t, "what is closed does not count any more", func() bool { return answered(t, call(t, a, upgrade)) == "101" })
+	until(t, "the metrics count four", func() bool { // and the one that asks; what was refused ends a moment later
 		_, metrics := get(t, a.Endpoints().Metrics)
-		if strings.Contains(metrics, "\nstatuswire_http_connections 4\n") {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the metrics say something else than four:\n%s", grep(metrics, "statuswire_http"))
-		}
-	}
+		return strings.Contains(metrics, "\nstatuswire_http_connections 4\n")
+	})
 }
 
 func TestConnectionsOfAllTogetherAreBoundedByTheDescriptors(t *testing.T) {
@@ -263,16 +239,6 @@ func TestConnectionsOfAllTogetherAreBoundedByTheDescriptors(t *testing.T) {
 	if _, err := app.New(app.Options{DataDir: t.TempDir(), Descriptors: 100}); err == nil || !strings.Contains(err.Error(), "ulimit -n") {
 		t.Errorf("with 100 descriptors: %v", err)
 	}
-}
-
-func grep(text, part string) string {
-	var lines []string
-	for line := range strings.Lines(text) {
-		if strings.Contains(line, part) {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines, "")
 }
 
 // lockedLog collects what is logged.
