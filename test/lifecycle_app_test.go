@@ -72,7 +72,6 @@ func startLifeApp(dir string, keepLinks bool) (*lifeApp, error) {
 	opts.Gateway.Limits.Frames = limit.Rule{Value: 100_000} // frames are cut anywhere
 	opts.Gateway.Limits.UpgradesPerAddress = limit.Rule{Value: 1_000_000}
 	opts.Gateway.Limits.GrantChanges = limit.Rule{Value: 10_000}
-	opts.Gateway.Limits.Frames = limit.Rule{Value: 100_000}
 	opts.Gateway.Limits.ConnectionsPerUser = limit.Rule{Value: 100_000}
 	opts.Gateway.Limits.ConnectionsPerAddress = limit.Rule{Value: 1_000_000}
 	opts.Gateway.Limits.Upgrades = limit.Rule{Value: 1_000_000}
