@@ -106,7 +106,10 @@ func TestWhatRetentionDroppedIsTold(t *testing.T) {
 	for i := 6; i <= 9; i++ {
 		all.expect(strconv.Itoa(i))
 	}
-	exact := r.listen("c1/events", bearer("alice"), "Last-Event-ID: 5")
+	// Another user's: of alice's own stream it might not be known yet how far it is, and
+	// then too much is told.
+	r.members.set("c1", "bob", true)
+	exact := r.listen("c1/events", bearer("bob"), "Last-Event-ID: 5")
 	exact.expect("6")
 	// The first that is there may be none that is wanted.
 	some := r.listen("c1/events?categories=tool,info", bearer("alice"), "Last-Event-ID: 2")
