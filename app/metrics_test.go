@@ -61,7 +61,7 @@ func TestMetricsAreWhereTheSettingSays(t *testing.T) {
 
 	a = newApp(t, app.Options{Metrics: app.MetricsNone})
 	start(t, a)
-	if resp, _ := get(t, a.Endpoints().Metrics); resp.StatusCode != 404 || a.Endpoints().Metrics != "" {
+	if resp, _ := get(t, a.Endpoints().HTTP+"/metrics"); resp.StatusCode != 404 || a.Endpoints().Metrics != "" {
 		t.Errorf("none: %s, %+v", resp.Status, a.Endpoints())
 	}
 

@@ -46,3 +46,8 @@ func (t Turns) Known() int {
 	defer t.turns.mu.Unlock()
 	return len(t.turns.users)
 }
+
+// RestAfter is how long a place of the user rests after an answer.
+func (s *Service) RestAfter(took time.Duration, bytes int) time.Duration {
+	return s.restAfter(took, bytes)
+}

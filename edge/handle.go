@@ -77,16 +77,23 @@ func (s *Service) enqueue(j job) error {
 	return nil
 }
 
-// answerInTurn answers a request whose turn it is. Its user then rests for as long as
-// that took: one user's requests, however many, leave half of the time to others. Who
-// has the answer may ask again at once.
+// answerInTurn answers a request whose turn it is, and its user then rests. Who has the
+// answer may ask again at once.
 func (s *Service) answerInTurn(j job) {
 	defer s.answering.Done()
 	begun := time.Now()
 	m := s.answerOf(j)
-	s.answers.end(j.request.user, min(time.Since(begun), longestRest))
+	s.answers.end(j.request.user, s.restAfter(time.Since(begun), len(m.Data)))
 	s.answers.leave(j.request.user)
 	s.send(j, m)
+}
+
+// restAfter is how long a user's place rests after an answer: as long as that took, so
+// that one user's requests, however many, leave half of the time to others; and as long
+// as its bytes are the user's share, since whoever hands them on has work with them too.
+func (s *Service) restAfter(took time.Duration, bytes int) time.Duration {
+	share := time.Duration(bytes) * time.Duration(s.opts.UserAtOnce) * time.Second / time.Duration(s.opts.UserBytesPerSecond)
+	return max(min(took, longestRest), share)
 }
 
 // answerOf makes the answer to one request. A panic in what it calls ends that request

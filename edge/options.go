@@ -20,6 +20,9 @@ type Options struct {
 	// MaxAnswerBytes bounds the statuses and members of one answer; what is left out is
 	// told. It is a quarter of the queue of a browser's socket. Default 256 KiB.
 	MaxAnswerBytes int
+	// UserBytesPerSecond is how much the answers to one user may have in a second, but
+	// for histories: who asks for more waits for it. Default 8 MiB: 32 of the largest.
+	UserBytesPerSecond int
 	// Timeout bounds each request from its arrival. Default 2 s.
 	Timeout time.Duration
 	// History bounds the reading of stored statuses.
@@ -77,7 +80,10 @@ func DefaultOptions() Options {
 		Waiting:        4096,
 		UserWaiting:    128,
 		MaxAnswerBytes: 256 << 10,
-		Timeout:        2 * time.Second,
+
+		UserBytesPerSecond: 8 << 20,
+
+		Timeout: 2 * time.Second,
 		History: HistoryOptions{
 			MaxStatuses: 10_000,
 			MaxBytes:    8 << 20,
@@ -106,6 +112,7 @@ func (o Options) Validate() error {
 		{"requests that wait", o.Waiting},
 		{"requests of one user that wait", o.UserWaiting},
 		{"bytes of an answer", o.MaxAnswerBytes},
+		{"bytes of one user's answers in a second", o.UserBytesPerSecond},
 		{"history: most statuses", o.History.MaxStatuses},
 		{"history: most bytes", o.History.MaxBytes},
 		{"history: answers of one user", o.History.PerUser},
@@ -143,6 +150,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Waiting, d.Waiting)
 	setDefault(&o.UserWaiting, d.UserWaiting)
 	setDefault(&o.MaxAnswerBytes, d.MaxAnswerBytes)
+	setDefault(&o.UserBytesPerSecond, d.UserBytesPerSecond)
 	setDefault(&o.Timeout, d.Timeout)
 	setDefault(&o.History.MaxStatuses, d.History.MaxStatuses)
 	setDefault(&o.History.MaxBytes, d.History.MaxBytes)

@@ -66,6 +66,27 @@ func TestAUserRestsWhileOthersHaveThePlace(t *testing.T) {
 	})
 }
 
+// Twenty sockets of one user that joined a conversation with large statuses took what
+// one processor could do, most of it behind the edge.
+func TestTheAnswersToOneUserHaveAShareOfTheBytes(t *testing.T) {
+	service := start(t, setup{opts: edge.Options{UserBytesPerSecond: 1 << 20, UserAtOnce: 2}}).service
+	for _, tt := range []struct {
+		name  string
+		took  time.Duration
+		bytes int
+		want  time.Duration
+	}{
+		{"a small one rests as long as it took", 3 * time.Millisecond, 100, 3 * time.Millisecond},
+		{"one that waited for others does not rest as long", time.Second, 100, 20 * time.Millisecond},
+		// Of two places each may have half of the share.
+		{"a large one rests until its bytes are the user's share", time.Millisecond, 256 << 10, 500 * time.Millisecond},
+	} {
+		if got := service.RestAfter(tt.took, tt.bytes); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestWhoHasStoppedWaitingTakesNoPlace(t *testing.T) {
 	turns := edge.NewTurns(1, 1, 100, 2)
 	for _, u := range []status.UserID{"a", "a", "b"} {
