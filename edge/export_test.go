@@ -51,3 +51,22 @@ func (t Turns) Known() int {
 func (s *Service) RestAfter(took time.Duration, bytes int) time.Duration {
 	return s.restAfter(took, bytes)
 }
+
+// Replays are the turns of histories.
+type Replays struct{ replays *replays }
+
+// NewReplays has users share so many bytes a second each.
+func NewReplays(userBytes int) Replays {
+	return Replays{newReplays(DefaultOptions().History, userBytes)}
+}
+
+// Enter is true for one that is not too many.
+func (r Replays) Enter(u status.UserID) bool { return r.replays.enter(u) == nil }
+
+// Leave counts out.
+func (r Replays) Leave(u status.UserID) { r.replays.leave(u) }
+
+// Turn does one batch in its turn.
+func (r Replays) Turn(ctx context.Context, u status.UserID, batch func() (bytes int, more bool, err error)) error {
+	return r.replays.turn(ctx, u, batch)
+}

@@ -89,11 +89,10 @@ func (s *Service) answerInTurn(j job) {
 }
 
 // restAfter is how long a user's place rests after an answer: as long as that took, so
-// that one user's requests, however many, leave half of the time to others; and as long
-// as its bytes are the user's share, since whoever hands them on has work with them too.
+// that one user's requests, however many, leave half of the time to others, or as long
+// as its bytes are the user's share.
 func (s *Service) restAfter(took time.Duration, bytes int) time.Duration {
-	share := time.Duration(bytes) * time.Duration(s.opts.UserAtOnce) * time.Second / time.Duration(s.opts.UserBytesPerSecond)
-	return max(min(took, longestRest), share)
+	return max(min(took, longestRest), s.answers.share(bytes))
 }
 
 // answerOf makes the answer to one request. A panic in what it calls ends that request

@@ -140,14 +140,15 @@ func (a *answering) stream(ctx context.Context, asked historyRequest) error {
 			return err
 		}
 		sent := 0
-		err := a.service.replays.turn(ctx, a.request.user, func() (more bool, err error) {
+		err := a.service.replays.turn(ctx, a.request.user, func() (bytes int, more bool, err error) {
 			b, err := a.next(ctx, replay)
 			if err != nil {
-				return false, err
+				return 0, false, err
 			}
+			before := a.bytes
 			a.read, sent = true, len(b.Messages)
 			a.more = a.send(b) || !b.Done
-			return a.more, nil
+			return a.bytes - before, a.more, nil
 		})
 		if a.read && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			a.more = true // it has become too old

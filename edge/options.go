@@ -20,8 +20,9 @@ type Options struct {
 	// MaxAnswerBytes bounds the statuses and members of one answer; what is left out is
 	// told. It is a quarter of the queue of a browser's socket. Default 256 KiB.
 	MaxAnswerBytes int
-	// UserBytesPerSecond is how much the answers to one user may have in a second, but
-	// for histories: who asks for more waits for it. Default 8 MiB: 32 of the largest.
+	// UserBytesPerSecond is how much the answers to one user may have in a second, and
+	// again how much the batches of histories: who asks for more waits for it. Default
+	// 8 MiB: 32 of the largest answers, or one of the largest histories.
 	UserBytesPerSecond int
 	// Timeout bounds each request from its arrival. Default 2 s.
 	Timeout time.Duration

@@ -26,11 +26,11 @@ type replays struct {
 	batches  *turns
 }
 
-func newReplays(o HistoryOptions) *replays {
+func newReplays(o HistoryOptions, userBytes int) *replays {
 	return &replays{
 		patience: o.WaitTimeout,
 		reading:  newTurns(bounds{places: o.AtOnce, userPlaces: o.AtOnce, entered: o.AtOnce + o.Waiting, userEntered: o.PerUser}),
-		batches:  newTurns(bounds{places: lanes, userPlaces: lanes, entered: math.MaxInt, userEntered: math.MaxInt}),
+		batches:  newTurns(bounds{places: lanes, userPlaces: lanes, entered: math.MaxInt, userEntered: math.MaxInt, userBytes: userBytes}),
 	}
 }
 
@@ -76,17 +76,20 @@ func (r *replays) leave(u status.UserID) {
 
 // turn does one batch when it is the user's turn. When there is more to come, the lane
 // then rests for as long as the batch took, so that however many histories are read,
-// half of the lanes' time is left to what is live.
-func (r *replays) turn(ctx context.Context, u status.UserID, batch func() (more bool, err error)) error {
+// half of the lanes' time is left to what is live. The user rests until its bytes are
+// the user's share, and others have the lane meanwhile.
+func (r *replays) turn(ctx context.Context, u status.UserID, batch func() (bytes int, more bool, err error)) error {
 	if err := r.batches.begin(ctx, u, nil); err != nil {
 		return err
 	}
-	defer r.batches.end(u, 0)
+	var rest time.Duration
+	defer func() { r.batches.end(u, rest) }()
 	begun := time.Now()
-	more, err := batch()
-	if err != nil || !more {
-		return err
+	bytes, more, err := batch()
+	took := time.Since(begun)
+	if err == nil && more {
+		pause.For(ctx.Done(), min(took, longestRest))
 	}
-	pause.For(ctx.Done(), min(time.Since(begun), longestRest))
-	return nil
+	rest = r.batches.share(bytes) - (time.Since(begun) - took)
+	return err
 }

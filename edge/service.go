@@ -78,9 +78,10 @@ func New(nc *nats.Conn, deps Deps, opts Options) (*Service, error) {
 		answers: newTurns(bounds{
 			places: opts.AtOnce, userPlaces: opts.UserAtOnce,
 			entered: opts.AtOnce + opts.Waiting, userEntered: opts.UserAtOnce + opts.UserWaiting,
+			userBytes: opts.UserBytesPerSecond,
 		}),
 		stopping: make(chan struct{}),
-		replays:  newReplays(opts.History),
+		replays:  newReplays(opts.History, opts.UserBytesPerSecond),
 		flows:    newFlows(),
 	}
 	for _, e := range s.endpoints() {

@@ -87,6 +87,38 @@ func TestTheAnswersToOneUserHaveAShareOfTheBytes(t *testing.T) {
 	}
 }
 
+func TestABatchRestsUntilItsBytesAreTheUsersShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		replays := edge.NewReplays(1 << 20)
+		began := time.Now()
+		var mu sync.Mutex
+		var order []string
+		for _, u := range []status.UserID{"a", "a", "a", "a", "b"} {
+			if !replays.Enter(u) {
+				t.Fatal("one too many")
+			}
+			go func() {
+				err := replays.Turn(t.Context(), u, func() (int, bool, error) {
+					mu.Lock()
+					defer mu.Unlock()
+					order = append(order, fmt.Sprint(u, " ", time.Since(began)))
+					return 256 << 10, true, nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				replays.Leave(u)
+			}()
+			synctest.Wait() // so that they wait in this order
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if want := []string{"a 0s", "a 0s", "b 0s", "a 500ms", "a 500ms"}; !slices.Equal(order, want) {
+			t.Errorf("got %v, want %v", order, want)
+		}
+	})
+}
+
 func TestWhoHasStoppedWaitingTakesNoPlace(t *testing.T) {
 	turns := edge.NewTurns(1, 1, 100, 2)
 	for _, u := range []status.UserID{"a", "a", "b"} {
