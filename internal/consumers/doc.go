@@ -10,10 +10,11 @@
 //	                     $JS.API.CONSUMER.CREATE.AUDIT.…  JetStream, whose answer is
 //	                                                      handed on as it is
 //
-// JetStream itself would make any: one with a deliver_subject sends the stream's
-// messages there with nobody's permissions, so that a record of the audit could be
-// made a conversation, a mark or an order to delete a stream; and a durable one
-// stays for ever. That stands in the payload, which nats.conf cannot look into.
+// JetStream itself takes any: one whose deliver_subject belongs to another stream as
+// well (marks.x, audit.admin.x, $KV.directory.x: seen on nats-server 2.15.2), and what
+// it sends there has nobody's permissions to pass. That a record came to stand in
+// another stream that way was not seen; it is not left to chance. A durable one stays
+// for ever. All of that stands in the payload, which nats.conf cannot look into.
 //
 // Pulling, CONSUMER.INFO and CONSUMER.DELETE go straight to JetStream.
 package consumers
