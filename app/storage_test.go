@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,50 +27,9 @@ import (
 	"github.com/statuswire/statuswire/internal/identity"
 	"github.com/statuswire/statuswire/internal/keys"
 	"github.com/statuswire/statuswire/internal/storage"
+	"github.com/statuswire/statuswire/internal/storage/storagetest"
 	"github.com/statuswire/statuswire/status"
 )
-
-// setLimit sets what is signed on some systems (FreeBSD).
-func setLimit[N int64 | uint64](to *N, bytes uint64) { *to = N(bytes) }
-
-// alone runs the test once more in a process of its own, and is true there: a limit on
-// the size of files holds for the whole process, the go command's log of the test in it.
-func alone(t *testing.T) bool {
-	t.Helper()
-	const variable = "STATUSWIRE_TEST_ALONE"
-	if os.Getenv(variable) != "" {
-		return true
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
-	cmd.Env = append(os.Environ(), variable+"=1")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-	return false
-}
-
-// fullDisk lets no file of this process grow beyond some bytes, which is to the
-// server what a full disk is, until the test calls the returned function.
-func fullDisk(t *testing.T, bytes uint64) (free func()) {
-	t.Helper()
-	signal.Ignore(syscall.SIGXFSZ) // the write then fails with EFBIG
-	var before syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
-		t.Fatal(err)
-	}
-	full := before
-	setLimit(&full.Cur, bytes)
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &full); err != nil {
-		t.Fatal(err)
-	}
-	free = func() {
-		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
-			t.Error(err)
-		}
-	}
-	t.Cleanup(free)
-	return free
-}
 
 // readiness waits for what /readyz says.
 func readiness(t *testing.T, a *app.App, want string) {
@@ -172,7 +129,7 @@ func (c *storageCase) hears(t *testing.T, enough func([]string) bool) {
 }
 
 func TestAFullDiskIsToldAtOnceAndAllIsBackWhenThereIsRoom(t *testing.T) {
-	if !alone(t) {
+	if !storagetest.Alone(t) {
 		return
 	}
 	c := newStorageCase(t)
@@ -187,7 +144,7 @@ func TestAFullDiskIsToldAtOnceAndAllIsBackWhenThereIsRoom(t *testing.T) {
 	for i := range 20 {
 		ok(fmt.Sprint("before ", i))
 	}
-	free := fullDisk(t, 1)
+	free := storagetest.FullDisk(t, 1)
 	// The one that finds the disk full is told as well: JetStream answers nothing.
 	if err := c.publish(t, "first"); !refusedAsUnavailable(err) {
 		t.Errorf("the first status that cannot be stored: %v", err)
@@ -236,7 +193,7 @@ func TestStreamsThatWereRemovedUnderTheServerBeginAnew(t *testing.T) {
 // A disk that is full again and again, with services that publish all the time: what
 // was acknowledged comes to a browser in order, each once, over every new server.
 func TestDisksThatAreFullAgainAndAgainCostNobodyAnAcknowledgedStatus(t *testing.T) {
-	if !alone(t) {
+	if !storagetest.Alone(t) {
 		return
 	}
 	c := newStorageCase(t)
@@ -272,7 +229,7 @@ func TestDisksThatAreFullAgainAndAgainCostNobodyAnAcknowledgedStatus(t *testing.
 	}()
 	for round := range 3 {
 		more()
-		free := fullDisk(t, 1)
+		free := storagetest.FullDisk(t, 1)
 		readiness(t, c.app, "not ready: ")
 		free()
 		readiness(t, c.app, "ready\n")

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,49 +20,8 @@ import (
 
 	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/storage"
+	"github.com/statuswire/statuswire/internal/storage/storagetest"
 )
-
-// setLimit sets what is signed on some systems (FreeBSD).
-func setLimit[N int64 | uint64](to *N, bytes uint64) { *to = N(bytes) }
-
-// alone runs the test once more in a process of its own, and is true there: a limit on
-// the size of files holds for the whole process, the go command's log of the test in it.
-func alone(t *testing.T) bool {
-	t.Helper()
-	const variable = "STATUSWIRE_TEST_ALONE"
-	if os.Getenv(variable) != "" {
-		return true
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
-	cmd.Env = append(os.Environ(), variable+"=1")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-	return false
-}
-
-// fullDisk lets no file of this process grow beyond some bytes, which is to the
-// server what a full disk is, until the test calls the returned function.
-func fullDisk(t *testing.T, bytes uint64) (free func()) {
-	t.Helper()
-	signal.Ignore(syscall.SIGXFSZ) // the write then fails with EFBIG
-	var before syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
-		t.Fatal(err)
-	}
-	full := before
-	setLimit(&full.Cur, bytes)
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &full); err != nil {
-		t.Fatal(err)
-	}
-	free = func() {
-		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
-			t.Error(err)
-		}
-	}
-	t.Cleanup(free)
-	return free
-}
 
 // ingest publishes as the broadcaster does.
 func ingest(t *testing.T, nc *nats.Conn, timeout time.Duration, data string) error {
@@ -89,7 +46,7 @@ func until(t *testing.T, what string, is func() bool) {
 }
 
 func TestAFailedWriteShowsAndOnlyARestartEndsIt(t *testing.T) {
-	if !alone(t) {
+	if !storagetest.Alone(t) {
 		return
 	}
 	e := start(t, options(t))
@@ -106,7 +63,7 @@ func TestAFailedWriteShowsAndOnlyARestartEndsIt(t *testing.T) {
 	case <-e.Troubled():
 	default:
 	}
-	free := fullDisk(t, 4096)
+	free := storagetest.FullDisk(t, 4096)
 	if err := ingest(t, nc, 300*time.Millisecond, strings.Repeat("x", 8192)); err == nil {
 		t.Fatal("a write to a full disk was acknowledged")
 	}
