@@ -51,8 +51,9 @@ func (s *Service) turnAway(j job, why error) {
 	}
 	v := Verdict{Key: c.key()}
 	s.deny(&v, why)
+	s.count(&v, j)
 	s.refuse(j.msg)
-	s.settle(v, j)
+	s.tell(v)
 }
 
 // work decides one request after the other until Stop and until the queue is empty.
@@ -125,8 +126,9 @@ func (s *Service) knocks(key session.Key, nkey string) bool {
 func (s *Service) keepOut(j job, c claim, why error) {
 	v := Verdict{Key: c.key(), Address: c.Request.Client.Host}
 	s.deny(&v, why)
+	s.count(&v, j)
 	s.refuse(j.msg)
-	s.settle(v, j)
+	s.tell(v)
 }
 
 // replyKey decides about a client with a named key.
@@ -135,14 +137,16 @@ func (s *Service) replyKey(j job, req *jwt.AuthorizationRequestClaims) {
 	v := Verdict{Key: linkKey(req), Address: req.ClientInformation.Host, Named: key.Name}
 	if err != nil {
 		s.deny(&v, err)
+		s.count(&v, j)
 		s.refuse(j.msg)
-		s.settle(v, j)
+		s.tell(v)
 		return
 	}
+	s.count(&v, j)
 	if err := s.answer(j.msg, req, userJWT, ""); err != nil {
 		s.opts.Logger.Error("authorization: no answer", "error", err)
 	}
-	s.settle(v, j)
+	s.tell(v)
 }
 
 // reply decides, leaves the verdict for the gateway, and only then answers.
@@ -163,10 +167,11 @@ func (s *Service) reply(ctx context.Context, j job, req *jwt.AuthorizationReques
 	} else {
 		v.Conversations, v.Expires = g.conversations, g.expires
 	}
+	s.count(&v, j)
 	if err := s.answer(j.msg, req, userJWT, reason); err != nil {
 		s.opts.Logger.Error("authorization: no answer", "error", err)
 	}
-	s.settle(v, j)
+	s.tell(v)
 }
 
 // deny turns an error into the verdict's denial and leaves it for the gateway.
@@ -179,10 +184,14 @@ func (s *Service) deny(v *Verdict, err error) {
 		"user", string(v.User), "cause", string(cause), "error", err)
 }
 
-// settle counts a verdict and tells it on.
-func (s *Service) settle(v Verdict, j job) {
+// count counts a verdict, before it is answered: whoever has the answer finds it counted.
+func (s *Service) count(v *Verdict, j job) {
 	v.Duration = time.Since(j.arrived)
-	s.counters.verdict(v)
+	s.counters.verdict(*v)
+}
+
+// tell tells a verdict on.
+func (s *Service) tell(v Verdict) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.opts.Logger.Error("authorization: OnVerdict panicked", "panic", fmt.Sprint(p))
