@@ -18,10 +18,9 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// junkConfig has this machine be a proxy in front, so that logins come from
-// addresses of their own; all else is the default but for the crowd.
-const junkConfig = `trusted_proxies: ["127.0.0.1"]
-` + crowdedConfig
+// junkProxy has this machine be a proxy in front, so that logins come from addresses
+// of their own; all else is the default but for the crowd.
+const junkProxy = "trusted_proxies: [\"127.0.0.1\"]\n"
 
 // junkTimeout bounds one login.
 const junkTimeout = 30 * time.Second
@@ -43,7 +42,7 @@ func RunJunk(ctx context.Context, opts JunkOptions) (_ JunkReport, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	s := &statuswireServer{dir: dir, binary: opts.Statuswire, subjects: 1}
-	if err := s.configure(junkConfig); err != nil {
+	if err := s.configure(junkProxy + limitsBlock(crowdedLimits())); err != nil {
 		return report, err
 	}
 	if err := s.launch(log); err != nil {

@@ -40,12 +40,31 @@ type statuswireServer struct {
 // maxUnacknowledged is how many statuses may be on their way to the stream.
 const maxUnacknowledged = 4096
 
-// crowdedConfig lets a crowd come from one address; all else is the default.
-const crowdedConfig = "limits { connections_per_address: 1000000, connections_per_user: 100000, upgrades: 1000000, upgrades_per_address: 1000000 }\n"
+// crowdedLimits let a crowd come from one address; all else is the default.
+func crowdedLimits() []string {
+	return []string{"connections_per_address: 1000000", "connections_per_user: 100000", "upgrades: 1000000", "upgrades_per_address: 1000000"}
+}
+
+func limitsBlock(limits []string) string { return "limits { " + strings.Join(limits, ", ") + " }\n" }
+
+// configureCrowd makes the data folder, with the limits that the binary knows: the one
+// of before a change may not know all.
+func (s *statuswireServer) configureCrowd(ctx context.Context) error {
+	var known []string
+	for _, limit := range crowdedLimits() {
+		if err := s.configure(limitsBlock([]string{limit})); err != nil {
+			return err
+		}
+		if err := run(ctx, s.binary, "check", "--config", s.configFile()); err == nil {
+			known = append(known, limit)
+		}
+	}
+	return s.configure(limitsBlock(known))
+}
 
 func startStatuswire(ctx context.Context, opts Options, binary, dir string) (_ *statuswireServer, err error) {
 	s := &statuswireServer{dir: dir, binary: binary, subjects: opts.Row.Subjects}
-	if err := s.configure(crowdedConfig); err != nil {
+	if err := s.configureCrowd(ctx); err != nil {
 		return nil, err
 	}
 	if err = s.launch(opts.Log); err != nil {

@@ -53,8 +53,10 @@ type stormStatuswire struct {
 }
 
 func (s *stormStatuswire) launch(log io.Writer) error {
-	if err := s.configure(crowdedConfig); err != nil {
-		return err
+	if _, err := os.Stat(s.configFile()); err != nil { // the first time
+		if err := s.configureCrowd(context.Background()); err != nil {
+			return err
+		}
 	}
 	return s.statuswireServer.launch(log)
 }
