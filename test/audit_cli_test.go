@@ -3,14 +3,11 @@
 package test
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // refuseOrigin has a page of another origin turned away.
@@ -52,36 +49,8 @@ func TestTheAuditIsReadWithTheNATSCommandLine(t *testing.T) {
 	cli := newNATSCLI(t, s)
 
 	t.Run("live", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), cliTimeout)
-		defer cancel()
-		sub := cli.command(ctx, "sub", "audit.denied", "--count=1")
-		stderr, err := sub.StderrPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var heard strings.Builder
-		sub.Stdout = &heard
-		if err := sub.Start(); err != nil {
-			t.Fatal(err)
-		}
-		// It says so before it does: turn pages away until it has one.
-		if line, err := bufio.NewReader(stderr).ReadString('\n'); err != nil || !strings.Contains(line, "Subscribing on audit.denied") {
-			t.Fatalf("nats sub says %q, %v", line, err)
-		}
-		ended := make(chan error, 1)
-		go func() { ended <- sub.Wait() }() // ends with the command
-		for waiting := true; waiting; {
-			refuseOrigin(t, s, "https://evil.example")
-			select {
-			case err := <-ended:
-				if err != nil {
-					t.Fatal(err)
-				}
-				waiting = false
-			case <-time.After(200 * time.Millisecond):
-			}
-		}
-		wantIn(t, "nats sub", heard.String(), `"kind":"denied"`, `"origin":"https://evil.example"`, `"address":"127.0.0.1"`, `"code":403`)
+		heard := cli.hears(t, "audit.denied", func() { refuseOrigin(t, s, "https://evil.example") })
+		wantIn(t, "nats sub", heard, `"kind":"denied"`, `"origin":"https://evil.example"`, `"address":"127.0.0.1"`, `"code":403`)
 	})
 
 	s.run(t, "conversation", "create", "c1", "--owner", "alice")

@@ -72,43 +72,51 @@ func wantIn(t *testing.T, what, text string, wants ...string) {
 	}
 }
 
+// hears is what `nats sub` prints of one message on the subject. It says that it is
+// subscribing before it does: so the message is made again until it has one.
+func (c natsCLI) hears(t *testing.T, subject string, message func()) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), cliTimeout)
+	defer cancel()
+	sub := c.command(ctx, "sub", "--count=1", subject)
+	stderr, err := sub.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var heard strings.Builder
+	sub.Stdout = &heard
+	if err := sub.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(stderr).ReadString('\n'); err != nil || !strings.Contains(line, "Subscribing on "+subject) {
+		t.Fatalf("nats sub says %q, %v", line, err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- sub.Wait() }() // ends with the command
+	for {
+		message()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return heard.String()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
 func TestTheNATSCommandLineWorksWithTheContextsInTheDataFolder(t *testing.T) {
 	s := startStatuswire(t)
 	cli := newNATSCLI(t, s)
 	s.run(t, "conversation", "create", "demo", "--owner", "alice")
 
 	t.Run("the operator hears what a service publishes", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), cliTimeout)
-		defer cancel()
-		sub := cli.command(ctx, "sub", "--count=1", "status.>")
-		stderr, err := sub.StderrPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var heard strings.Builder
-		sub.Stdout = &heard
-		if err := sub.Start(); err != nil {
-			t.Fatal(err)
-		}
-		// It says "Subscribing on status.>" before it does: publish until it has one.
-		if line, err := bufio.NewReader(stderr).ReadString('\n'); err != nil || !strings.Contains(line, "Subscribing on status.>") {
-			t.Fatalf("nats sub says %q, %v", line, err)
-		}
-		ended := make(chan error, 1)
-		go func() { ended <- sub.Wait() }() // ends with the command
-		for waiting := true; waiting; {
+		heard := cli.hears(t, "status.>", func() {
 			out := cli.run(t, "--context", "service", "pub", "status.demo.engine", `{"text":"hi from the command line"}`)
 			wantIn(t, "nats pub", out, `Published 35 bytes to "status.demo.engine"`)
-			select {
-			case err := <-ended:
-				if err != nil {
-					t.Fatal(err)
-				}
-				waiting = false
-			case <-time.After(200 * time.Millisecond):
-			}
-		}
-		wantIn(t, "nats sub", heard.String(), `"status.demo.engine"`, "Nats-Sequence: ", "hi from the command line", `"category":"engine"`, `"timestamp"`)
+		})
+		wantIn(t, "nats sub", heard, `"status.demo.engine"`, "Nats-Sequence: ", "hi from the command line", `"category":"engine"`, `"timestamp"`)
 	})
 
 	t.Run("a service gets the stream's acknowledgement, or the reason", func(t *testing.T) {
