@@ -48,17 +48,31 @@ func (t Turns) Known() int {
 }
 
 // RestAfter is how long a place of the user rests after an answer.
-func (s *Service) RestAfter(took time.Duration, bytes int) time.Duration {
-	return s.restAfter(took, bytes)
+func (s *Service) RestAfter(u status.UserID, took time.Duration, bytes int) time.Duration {
+	return s.restAfter(u, took, bytes)
 }
 
 // Replays are the turns of histories.
 type Replays struct{ replays *replays }
 
-// NewReplays has users share so many bytes a second each.
-func NewReplays(userBytes int) Replays {
-	return Replays{newReplays(DefaultOptions().History, userBytes)}
+// NewReplays lets each user have so many bytes a second, and at once.
+func NewReplays(perSecond, burst int) Replays {
+	return Replays{newReplays(DefaultOptions().History, newAllowance(perSecond, burst))}
 }
+
+// Allowance is the users' bytes.
+type Allowance struct{ allowance *allowance }
+
+// NewAllowance lets each user have so many bytes a second, and at once.
+func NewAllowance(perSecond, burst int) Allowance { return Allowance{newAllowance(perSecond, burst)} }
+
+// Spend takes the bytes, and returns how long the user has to rest.
+func (a Allowance) Spend(now time.Time, u status.UserID, bytes int) time.Duration {
+	return a.allowance.spend(now, u, bytes)
+}
+
+// Users is how many are remembered.
+func (a Allowance) Users() int { return a.allowance.users() }
 
 // Enter is true for one that is not too many.
 func (r Replays) Enter(u status.UserID) bool { return r.replays.enter(u) == nil }

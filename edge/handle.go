@@ -83,16 +83,17 @@ func (s *Service) answerInTurn(j job) {
 	defer s.answering.Done()
 	begun := time.Now()
 	m := s.answerOf(j)
-	s.answers.end(j.request.user, s.restAfter(time.Since(begun), len(m.Data)))
+	s.answers.end(j.request.user, s.restAfter(j.request.user, time.Since(begun), len(m.Data)))
 	s.answers.leave(j.request.user)
 	s.send(j, m)
 }
 
 // restAfter is how long a user's place rests after an answer: as long as that took, so
-// that one user's requests, however many, leave half of the time to others, or as long
-// as its bytes are the user's share.
-func (s *Service) restAfter(took time.Duration, bytes int) time.Duration {
-	return max(min(took, longestRest), s.answers.share(bytes))
+// that one user's requests, however many, leave half of the time to others, or until
+// the user's allowance of bytes is there again: making them costs little beside handing
+// them on, to the gateway and to the browser, which nobody counts there.
+func (s *Service) restAfter(u status.UserID, took time.Duration, bytes int) time.Duration {
+	return max(min(took, longestRest), s.bytes.spend(time.Now(), u, bytes))
 }
 
 // answerOf makes the answer to one request. A panic in what it calls ends that request

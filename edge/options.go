@@ -20,10 +20,13 @@ type Options struct {
 	// MaxAnswerBytes bounds the statuses and members of one answer; what is left out is
 	// told. It is a quarter of the queue of a browser's socket. Default 256 KiB.
 	MaxAnswerBytes int
-	// UserBytesPerSecond is how much the answers to one user may have in a second, and
-	// again how much the batches of histories: who asks for more waits for it. Default
-	// 8 MiB: 32 of the largest answers, or one of the largest histories.
+	// UserBytesPerSecond is how much the answers to one user may have in a second, in the
+	// long run, and again how much the batches of histories: who asks for more waits for
+	// it. Default 2 MiB.
 	UserBytesPerSecond int
+	// UserBurstBytes is how much of either a user may have at once after a quiet time.
+	// Default 8 MiB: 32 of the largest answers, or one of the largest histories.
+	UserBurstBytes int
 	// Timeout bounds each request from its arrival. Default 2 s.
 	Timeout time.Duration
 	// History bounds the reading of stored statuses.
@@ -65,8 +68,8 @@ type HistoryOptions struct {
 	// AtOnce is how many answers of all users together are being read. One that waits
 	// for a slow browser is not. Default 64.
 	AtOnce int
-	// Waiting is how many more requests wait, their users in turn, until they are: when many browsers come back together. One more is refused as
-	// overloaded. Default 4096.
+	// Waiting is how many more requests wait, their users in turn, until they are: when
+	// many browsers come back together. One more is refused as overloaded. Default 4096.
 	Waiting int
 	// WaitTimeout is how long; then it is refused as well. It is below the
 	// gateway's RequestTimeout. Default 15 s.
@@ -82,7 +85,8 @@ func DefaultOptions() Options {
 		UserWaiting:    128,
 		MaxAnswerBytes: 256 << 10,
 
-		UserBytesPerSecond: 8 << 20,
+		UserBytesPerSecond: 2 << 20,
+		UserBurstBytes:     8 << 20,
 
 		Timeout: 2 * time.Second,
 		History: HistoryOptions{
@@ -114,6 +118,7 @@ func (o Options) Validate() error {
 		{"requests of one user that wait", o.UserWaiting},
 		{"bytes of an answer", o.MaxAnswerBytes},
 		{"bytes of one user's answers in a second", o.UserBytesPerSecond},
+		{"bytes of one user's answers at once", o.UserBurstBytes},
 		{"history: most statuses", o.History.MaxStatuses},
 		{"history: most bytes", o.History.MaxBytes},
 		{"history: answers of one user", o.History.PerUser},
@@ -152,6 +157,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.UserWaiting, d.UserWaiting)
 	setDefault(&o.MaxAnswerBytes, d.MaxAnswerBytes)
 	setDefault(&o.UserBytesPerSecond, d.UserBytesPerSecond)
+	setDefault(&o.UserBurstBytes, d.UserBurstBytes)
 	setDefault(&o.Timeout, d.Timeout)
 	setDefault(&o.History.MaxStatuses, d.History.MaxStatuses)
 	setDefault(&o.History.MaxBytes, d.History.MaxBytes)

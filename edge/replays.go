@@ -24,13 +24,15 @@ type replays struct {
 	running  sync.WaitGroup
 	reading  *turns
 	batches  *turns
+	bytes    *allowance
 }
 
-func newReplays(o HistoryOptions, userBytes int) *replays {
+func newReplays(o HistoryOptions, bytes *allowance) *replays {
 	return &replays{
 		patience: o.WaitTimeout,
 		reading:  newTurns(bounds{places: o.AtOnce, userPlaces: o.AtOnce, entered: o.AtOnce + o.Waiting, userEntered: o.PerUser}),
-		batches:  newTurns(bounds{places: lanes, userPlaces: lanes, entered: math.MaxInt, userEntered: math.MaxInt, userBytes: userBytes}),
+		batches:  newTurns(bounds{places: lanes, userPlaces: lanes, entered: math.MaxInt, userEntered: math.MaxInt}),
+		bytes:    bytes,
 	}
 }
 
@@ -76,8 +78,8 @@ func (r *replays) leave(u status.UserID) {
 
 // turn does one batch when it is the user's turn. When there is more to come, the lane
 // then rests for as long as the batch took, so that however many histories are read,
-// half of the lanes' time is left to what is live. The user rests until its bytes are
-// the user's share, and others have the lane meanwhile.
+// half of the lanes' time is left to what is live. A user who has had more bytes than
+// its allowance rests, and others have the lane meanwhile.
 func (r *replays) turn(ctx context.Context, u status.UserID, batch func() (bytes int, more bool, err error)) error {
 	if err := r.batches.begin(ctx, u, nil); err != nil {
 		return err
@@ -90,6 +92,6 @@ func (r *replays) turn(ctx context.Context, u status.UserID, batch func() (bytes
 	if err == nil && more {
 		pause.For(ctx.Done(), min(took, longestRest))
 	}
-	rest = r.batches.share(bytes) - (time.Since(begun) - took)
+	rest = r.bytes.spend(time.Now(), u, bytes)
 	return err
 }

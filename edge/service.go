@@ -28,6 +28,7 @@ type Service struct {
 	answering sync.WaitGroup // requests without an answer yet, those that wait included
 	replays   *replays
 	flows     *flows
+	bytes     *allowance // of the answers; histories have one of their own
 
 	requests context.Context    // every request's; set by Start
 	cancel   context.CancelFunc // ends requests that Stop has no time for
@@ -78,10 +79,10 @@ func New(nc *nats.Conn, deps Deps, opts Options) (*Service, error) {
 		answers: newTurns(bounds{
 			places: opts.AtOnce, userPlaces: opts.UserAtOnce,
 			entered: opts.AtOnce + opts.Waiting, userEntered: opts.UserAtOnce + opts.UserWaiting,
-			userBytes: opts.UserBytesPerSecond,
 		}),
+		bytes:    newAllowance(opts.UserBytesPerSecond, opts.UserBurstBytes),
 		stopping: make(chan struct{}),
-		replays:  newReplays(opts.History, opts.UserBytesPerSecond),
+		replays:  newReplays(opts.History, newAllowance(opts.UserBytesPerSecond, opts.UserBurstBytes)),
 		flows:    newFlows(),
 	}
 	for _, e := range s.endpoints() {

@@ -35,8 +35,6 @@ type turns struct {
 type bounds struct {
 	places, userPlaces   int // at once: of all together, of one user
 	entered, userEntered int // those that wait included
-
-	userBytes int // that one user's may have in a second
 }
 
 // line is one user.
@@ -169,16 +167,6 @@ func (t *turns) end(u status.UserID, rest time.Duration) {
 	if rest > 0 {
 		time.AfterFunc(rest, func() { t.rested(u) })
 	}
-}
-
-// share is how long a place rests after so many bytes: with all its places a user has no
-// more than its bytes in a second. Making them costs little beside handing them on, to
-// the gateway and to the browser, which nobody counts there.
-func (t *turns) share(bytes int) time.Duration {
-	if t.bounds.userBytes == 0 {
-		return 0
-	}
-	return time.Duration(bytes) * time.Duration(t.bounds.userPlaces) * time.Second / time.Duration(t.bounds.userBytes)
 }
 
 func (t *turns) rested(u status.UserID) {

@@ -69,7 +69,7 @@ func TestAUserRestsWhileOthersHaveThePlace(t *testing.T) {
 // Twenty sockets of one user that joined a conversation with large statuses took what
 // one processor could do, most of it behind the edge.
 func TestTheAnswersToOneUserHaveAShareOfTheBytes(t *testing.T) {
-	service := start(t, setup{opts: edge.Options{UserBytesPerSecond: 1 << 20, UserAtOnce: 2}}).service
+	service := start(t, setup{opts: edge.Options{UserBytesPerSecond: 1 << 10, UserBurstBytes: 64 << 10}}).service
 	for _, tt := range []struct {
 		name  string
 		took  time.Duration
@@ -78,18 +78,62 @@ func TestTheAnswersToOneUserHaveAShareOfTheBytes(t *testing.T) {
 	}{
 		{"a small one rests as long as it took", 3 * time.Millisecond, 100, 3 * time.Millisecond},
 		{"one that waited for others does not rest as long", time.Second, 100, 20 * time.Millisecond},
-		// Of two places each may have half of the share.
-		{"a large one rests until its bytes are the user's share", time.Millisecond, 256 << 10, 500 * time.Millisecond},
+		{"a large one that is all the user may have at once", time.Millisecond, 64<<10 - 200, time.Millisecond},
 	} {
-		if got := service.RestAfter(tt.took, tt.bytes); got != tt.want {
+		if got := service.RestAfter("u", tt.took, tt.bytes); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
+	}
+	// The time that the test has taken has given some back.
+	if got := service.RestAfter("u", time.Millisecond, 100<<10); got > 100*time.Second || got < 40*time.Second {
+		t.Errorf("100 KiB more at 1 KiB a second rest for %v", got)
+	}
+	if got := service.RestAfter("other", time.Millisecond, 100); got != time.Millisecond {
+		t.Errorf("another user rests for %v", got)
+	}
+}
+
+func TestAnAllowanceIsABurstAndThenARate(t *testing.T) {
+	allowance := edge.NewAllowance(1000, 5000)
+	now := time.Unix(1e9, 0)
+	for i, step := range []struct {
+		after time.Duration
+		bytes int
+		want  time.Duration
+	}{
+		{0, 5000, 0},               // all at once
+		{0, 500, time.Second / 2},  // and beyond
+		{time.Second, 500, 0},      // after the rest and half a second more
+		{0, 2000, 2 * time.Second}, // no more than the rate
+		{time.Hour, 5000, 0},       // no more than the burst has gathered
+		{0, 1000, time.Second},
+	} {
+		now = now.Add(step.after)
+		if got := allowance.Spend(now, "u", step.bytes); got != step.want {
+			t.Errorf("step %d: rests for %v, want %v", i, got, step.want)
+		}
+	}
+	if got := edge.NewAllowance(0, 0).Spend(now, "u", 1<<40); got != 0 {
+		t.Errorf("without a bound: rests for %v", got)
+	}
+}
+
+// Each user that had asked once would be remembered for good.
+func TestAnAllowanceForgetsWhoHasItAllAgain(t *testing.T) {
+	allowance := edge.NewAllowance(1000, 5000)
+	now := time.Unix(1e9, 0)
+	for i := range 10_000 {
+		allowance.Spend(now, status.UserID(fmt.Sprint("u", i)), 1000)
+		now = now.Add(10 * time.Millisecond) // 100 of them have spent within a second
+	}
+	if n := allowance.Users(); n > 250 {
+		t.Errorf("%d users are remembered", n)
 	}
 }
 
 func TestABatchRestsUntilItsBytesAreTheUsersShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		replays := edge.NewReplays(1 << 20)
+		replays := edge.NewReplays(1<<20, 1)
 		began := time.Now()
 		var mu sync.Mutex
 		var order []string
@@ -101,7 +145,7 @@ func TestABatchRestsUntilItsBytesAreTheUsersShare(t *testing.T) {
 				err := replays.Turn(t.Context(), u, func() (int, bool, error) {
 					mu.Lock()
 					defer mu.Unlock()
-					order = append(order, fmt.Sprint(u, " ", time.Since(began)))
+					order = append(order, fmt.Sprint(u, " ", time.Since(began).Round(time.Millisecond)))
 					return 256 << 10, true, nil
 				})
 				if err != nil {
@@ -113,7 +157,7 @@ func TestABatchRestsUntilItsBytesAreTheUsersShare(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if want := []string{"a 0s", "a 0s", "b 0s", "a 500ms", "a 500ms"}; !slices.Equal(order, want) {
+		if want := []string{"a 0s", "a 0s", "b 0s", "a 250ms", "a 500ms"}; !slices.Equal(order, want) {
 			t.Errorf("got %v, want %v", order, want)
 		}
 	})

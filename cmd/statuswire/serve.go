@@ -48,6 +48,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	}
 	ctx, stopSignals := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stopSignals()
+	go giveBack(ctx) // ends with the context
 	if err := a.Start(ctx); err != nil {
 		return adviseStart(err)
 	}
