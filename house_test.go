@@ -46,6 +46,7 @@ var floors = map[string]int{
 	"internal/metrics":                 1,
 	"internal/mark":                    1,
 	"internal/httpconn":                1,
+	"internal/link":                    1,
 	"internal/consumers":               1,
 
 	"":                             0, // the shipped configuration files
@@ -67,6 +68,7 @@ var floors = map[string]int{
 var adapters = map[string][]string{
 	"internal/directory/kv":            {"internal/directory", "internal/bucket"},
 	"internal/keyring":                 {"internal/bucket"},
+	"internal/link":                    {"internal/session"},
 	"internal/directory/directorytest": {"internal/directory"},
 	"internal/fanout/fromhistory":      {"internal/fanout", "internal/history"},
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ import (
 	"github.com/statuswire/statuswire/internal/keyring"
 	"github.com/statuswire/statuswire/internal/keys"
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/link"
 	"github.com/statuswire/statuswire/internal/mark"
 	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/noise"
@@ -72,6 +74,7 @@ type App struct {
 	directory   *kv.Directory
 	keyring     *keyring.Ring
 	sessions    *session.Registry
+	links       *link.Links
 	fanout      *fanout.Fanout
 	callout     *authcallout.Service
 	broadcaster *broadcaster.Broadcaster
@@ -129,13 +132,14 @@ func New(opts Options) (*App, error) {
 	engineOpts := opts.Engine
 	engineOpts.Keys = set
 	engineOpts.Logger = a.log
-	engineOpts.LineBytes = gateway.LinkLineBytes(opts.Gateway.MaxControlLineBytes)
+	engineOpts.LineBytes = link.LineBytes(cmp.Or(opts.Gateway.MaxControlLineBytes, gateway.DefaultOptions().MaxControlLineBytes))
 	if engineOpts.StoreDir == "" {
 		engineOpts.StoreDir = filepath.Join(opts.DataDir, "streams")
 	}
 	if a.engine, err = engine.New(engineOpts); err != nil {
 		return nil, err
 	}
+	a.links = link.New(a.engine, a.sessions)
 	if err := a.makeStorage(); err != nil {
 		return nil, err
 	}
@@ -377,8 +381,8 @@ func (a *App) startGateway(ctx context.Context) error {
 	opts := a.opts.Gateway
 	opts.Logger = a.log
 	a.gateway, err = gateway.New(gateway.Deps{
-		Engine:    a.engine,
-		Sessions:  a.sessions,
+		Verdicts:  a.links,
+		Links:     a.links,
 		Directory: access{a.directory},
 		Fanout:    a.fanout,
 		Screen:    a.callout,

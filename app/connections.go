@@ -29,7 +29,7 @@ func (o *Options) shareDescriptors() error {
 	}
 	o.Gateway.Limits.Connections.Value = o.connections(b)
 	o.Gateway.SpareConnections = b.Spare
-	o.Engine.MaxClients = b.Services + partConns + cmp.Or(o.Gateway.MaxLinks, gateway.DefaultOptions().MaxLinks)
+	o.Engine.MaxClients = b.Services + partConns + cmp.Or(o.Gateway.MaxVerdicts, gateway.DefaultOptions().MaxVerdicts)
 	if o.Gateway.KeepLinks {
 		o.Engine.MaxClients += o.Gateway.Limits.Connections.Value
 	}

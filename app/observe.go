@@ -85,9 +85,9 @@ func buildInfo() (version, revision string) {
 }
 
 func (a *App) gatewayStats() metrics.GatewayStats {
-	s, http := a.gateway.Stats(), a.gateway.Connections().Usage()
+	s, http, links := a.gateway.Stats(), a.gateway.Connections().Usage(), a.links.Stats()
 	return metrics.GatewayStats{
-		Credentials: s.Credentials, IdleGrants: s.IdleGrants, IdleBytes: s.IdleBytes, Links: s.Links, LinksKept: s.LinksKept,
+		Credentials: s.Credentials, IdleGrants: s.IdleGrants, IdleBytes: s.IdleBytes, Links: links.Opened, LinksKept: links.Kept,
 		SlowCloses: s.SlowCloses, Shed: s.Shed, Sheltered: s.Sheltered, Resumed: s.Resumed,
 		HTTPConnections: http.Used, HTTPConnectionsLimit: http.Limit,
 	}

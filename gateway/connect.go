@@ -127,21 +127,12 @@ func (s *socket) credentialKey(token string) credentialKey {
 	return key
 }
 
-// linkConnect is the CONNECT that goes to the server on the browser's behalf.
-func linkConnect(opts connectOptions) ([]byte, error) {
-	return encodeJSON(struct {
-		Verbose   bool   `json:"verbose"`
-		Pedantic  bool   `json:"pedantic"`
-		AuthToken string `json:"auth_token"`
-		User      string `json:"user,omitempty"`
-		Name      string `json:"name,omitempty"`
-		Lang      string `json:"lang,omitempty"`
-		Version   string `json:"version,omitempty"`
-		Protocol  int    `json:"protocol"`
-	}{
-		AuthToken: opts.AuthToken, User: opts.User, Protocol: 1,
-		Name: shown(opts.Name), Lang: shown(opts.Lang), Version: shown(opts.Version),
-	})
+// asLogin is the browser as those see it who decide about it.
+func (s *socket) asLogin(opts connectOptions) session.Login {
+	return session.Login{
+		Token: opts.AuthToken, User: opts.User,
+		Name: opts.Name, Lang: opts.Lang, Version: opts.Version, Remote: s.remote,
+	}
 }
 
 // expiresIn is how long until the time t, at least nothing.

@@ -37,7 +37,7 @@ func TestConnectIsGrantedAndTheCalloutSeesTheBrowsersAddress(t *testing.T) {
 		}
 	})
 	// After the verdict no link is left.
-	if st := r.gateway.Stats(); st.Links != 1 || st.LinksKept != 0 {
+	if st := r.gateway.Stats(); st.Verdicts != 1 || r.links.Stats().Kept != 0 {
 		t.Fatalf("%+v", st)
 	}
 }

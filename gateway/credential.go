@@ -25,7 +25,7 @@ type credentialKey struct {
 // holds on this node: its sockets share the grant, and a further socket needs
 // no callout for it.
 //
-// A regrant (access grows, shrinks or renews) is a fresh link; one at a time,
+// A regrant (access grows, shrinks or renews) is a fresh verdict; one at a time,
 // each asking for what the grant before it had, so that none undoes another.
 type credential struct {
 	gateway *Gateway
@@ -172,7 +172,7 @@ func (c *credential) current() *session.Grant {
 	return c.grant
 }
 
-// ensure makes the grant cover what the caller needs, by a link if it does not
+// ensure makes the grant cover what the caller needs, by a verdict if it does not
 // yet. A denial is a *session.Denial; beside it there are *grantLimited and
 // errGrantFull. The caller checks the grant afterwards: what the callout leaves out
 // is no error here.
@@ -200,18 +200,18 @@ func (c *credential) ensure(ctx context.Context, s *socket, opts connectOptions,
 		}
 	}
 	changes := c.gateway.reviews.changes.Load()
-	grant, link, err := c.gateway.verdict(ctx, s, opts, session.Ask{Join: n.join, Want: want})
+	grant, kept, err := c.gateway.verdict(ctx, s.asLogin(opts), session.Ask{Join: n.join, Want: want})
 	if err != nil {
 		return err
 	}
 	if n.user != "" && grant.User != n.user {
-		_ = link.conn.Close()
+		if kept != nil {
+			kept.Close()
+		}
 		return &session.Denial{Reason: reasonOtherUser, Final: true}
 	}
-	if c.key.socket != 0 {
-		s.keepLink(link)
-	} else {
-		_ = link.conn.Close()
+	if kept != nil {
+		s.keepLink(kept)
 	}
 	c.adopt(grant)
 	if c.gateway.reviews.changes.Load() != changes {

@@ -127,10 +127,10 @@ func TestEveryStepSaysWhatWasRead(t *testing.T) {
 	if got := strings.Join(names, " "); got != "user membership grant limits verdict" {
 		t.Errorf("the steps are %s", got)
 	}
-	links := r.gateway.Stats().Links
+	verdicts := r.gateway.Stats().Verdicts
 	r.explain("alice", "status.c1.engine")
-	if now := r.gateway.Stats().Links; now != links {
-		t.Errorf("explaining opened %d links", now-links)
+	if now := r.gateway.Stats().Verdicts; now != verdicts {
+		t.Errorf("explaining asked for %d verdicts", now-verdicts)
 	}
 }
 

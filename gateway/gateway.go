@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -25,16 +24,6 @@ import (
 	"github.com/statuswire/statuswire/status"
 )
 
-// Engine is the embedded server as the gateway needs it.
-type Engine interface {
-	// ServerID is the id of the server that runs now: another may take its place,
-	// and "" is none meanwhile.
-	ServerID() string
-	// DialLink opens an in-process connection that the server takes for the
-	// browser's, and returns the server's INFO line. It is a synchronous pipe.
-	DialLink(browser netip.AddrPort) (conn net.Conn, info []byte, err error)
-}
-
 // Directory says who may see a conversation.
 type Directory interface {
 	// Admits is true when the user may see the conversation, false when not or
@@ -44,7 +33,7 @@ type Directory interface {
 	Categories(ctx context.Context, c status.ConversationID) ([]status.Category, error)
 }
 
-// Screen looks at a token before a link is opened for it.
+// Screen looks at a token before a verdict is asked for.
 type Screen interface {
 	// Screen returns whom the token speaks for, or the denial that a login with it
 	// would get whatever it asks for. It gives up when ctx ends.
@@ -59,13 +48,14 @@ type Presence interface {
 
 // Deps are the parts that a gateway works with.
 type Deps struct {
-	Engine    Engine
-	Sessions  *session.Registry
+	// Verdicts decide about logins. With Options.KeepLinks Links do, else nil.
+	Verdicts  Verdicts
+	Links     Links
 	Directory Directory
 	Fanout    *fanout.Fanout
 	// Requests is the gateway's own connection, on which it forwards requests.
 	Requests *nats.Conn
-	// Screen may be nil: then each token is tried by a link, and an address that
+	// Screen may be nil: then a verdict is asked for each token, and an address that
 	// has failed too often has to wait with all its tokens.
 	Screen Screen
 	// Marks may be nil: then no connection is resumable.
@@ -82,8 +72,7 @@ type Stats struct {
 	Credentials int    // tokens whose grant is held
 	IdleGrants  int    // of them, those without a socket
 	IdleBytes   int    // that these take
-	Links       uint64 // links opened for a verdict
-	LinksKept   int64  // links open now
+	Verdicts    uint64 // verdicts asked for
 	SlowCloses  uint64 // sockets closed because they read too slowly
 	Shed        uint64 // statuses of low priority left out because a browser was slow
 	Sheltered   int    // bytes that wait for slow browsers
@@ -97,8 +86,8 @@ type Gateway struct {
 	origins []originPattern
 	info    []byte // the INFO that every browser gets, framed
 
-	linkSlots chan struct{} // holds a value for each link that waits for a verdict
-	admission *admission
+	verdictSlots chan struct{} // holds a value for each verdict that is waited for
+	admission    *admission
 
 	connections *httpconn.Counter
 
@@ -123,8 +112,7 @@ type Gateway struct {
 	running sync.WaitGroup // one for each socket and kept link
 
 	lastID     atomic.Uint64
-	links      atomic.Uint64
-	linksKept  atomic.Int64
+	verdicts   atomic.Uint64
 	slowCloses atomic.Uint64
 	shed       atomic.Uint64
 	resumed    atomic.Uint64
@@ -144,7 +132,7 @@ func New(deps Deps, opts Options) (*Gateway, error) {
 	}
 	g.grantChanges = limit.NewWindows[status.UserID](limit.GrantChanges, g.opts.Limits.GrantChanges, limit.GrantChangesPeriod)
 	g.idle = newIdleGrants(g.opts.Idle)
-	g.linkSlots = make(chan struct{}, g.opts.MaxLinks)
+	g.verdictSlots = make(chan struct{}, g.opts.MaxVerdicts)
 	g.admission = newAdmission(g.opts.Limits)
 	g.admission.onHit = g.limitedConnection
 	g.connections = httpconn.New(httpconn.Options{
@@ -271,8 +259,7 @@ func (g *Gateway) Stats() Stats {
 		Credentials: len(g.credentials),
 		IdleGrants:  g.idle.order.Len(),
 		IdleBytes:   g.idle.bytes,
-		Links:       g.links.Load(),
-		LinksKept:   g.linksKept.Load(),
+		Verdicts:    g.verdicts.Load(),
 		SlowCloses:  g.slowCloses.Load(),
 		Shed:        g.shed.Load(),
 		Resumed:     g.resumed.Load(),

@@ -29,7 +29,7 @@ func TestAnExpiredGrantIsAPlainCloseAfterWhichTheClientComesBack(t *testing.T) {
 	if !strings.Contains(b.why, "expired") {
 		t.Fatalf("reason %q", b.why)
 	}
-	if st := r.gateway.Stats(); st.Links != 1 {
+	if st := r.gateway.Stats(); st.Verdicts != 1 {
 		t.Fatalf("%+v", st)
 	}
 	r.login("alice") // the old grant is not used again
@@ -105,15 +105,15 @@ func TestAKeptLinkLivesAndDiesWithItsSocket(t *testing.T) {
 	r := newRig(t, gateway.Options{KeepLinks: true})
 	r.members.set("c1", "alice", true)
 	a, b := r.login("alice"), r.login("alice")
-	if st := r.gateway.Stats(); st.LinksKept != 2 {
+	if st := r.links.Stats(); st.Kept != 2 {
 		t.Fatalf("%+v: one for each socket", st)
 	}
 	b.sub("status.c1.engine", "1") // a regrant replaces the link
-	eventually(t, "two links again", func() bool { return r.gateway.Stats().LinksKept == 2 })
+	eventually(t, "two links again", func() bool { return r.links.Stats().Kept == 2 })
 	a.send("PING")
 	a.expect("PONG")
 	_ = a.conn.Close()
-	eventually(t, "the link has gone with its socket", func() bool { return r.gateway.Stats().LinksKept == 1 })
+	eventually(t, "the link has gone with its socket", func() bool { return r.links.Stats().Kept == 1 })
 }
 
 func TestANewServerInsideTellsKeptBrowsersToComeBackAndKicksNobody(t *testing.T) {

@@ -31,6 +31,7 @@ import (
 	"github.com/statuswire/statuswire/internal/history"
 	"github.com/statuswire/statuswire/internal/keys"
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/link"
 	"github.com/statuswire/statuswire/internal/mark"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
@@ -48,6 +49,7 @@ type rig struct {
 	t        testing.TB
 	engine   *engine.Engine
 	gateway  *gateway.Gateway
+	links    *link.Links
 	fanout   *fanout.Fanout
 	callout  *callout
 	members  *members
@@ -69,7 +71,7 @@ func newRig(t testing.TB, opts gateway.Options, change ...func(*gateway.Deps)) *
 	dir := t.TempDir()
 	set, err := keys.Load(dir)
 	must(t, err)
-	e, err := engine.New(engine.Options{LineBytes: gateway.LinkLineBytes(opts.MaxControlLineBytes), StoreDir: dir, Listen: "127.0.0.1:0", Keys: set})
+	e, err := engine.New(engine.Options{LineBytes: link.LineBytes(cmp.Or(opts.MaxControlLineBytes, gateway.DefaultOptions().MaxControlLineBytes)), StoreDir: dir, Listen: "127.0.0.1:0", Keys: set})
 	must(t, err)
 	must(t, e.Start(t.Context()))
 	t.Cleanup(func() { _ = e.Stop(context.Background()) })
@@ -87,6 +89,7 @@ func newRig(t testing.TB, opts gateway.Options, change ...func(*gateway.Deps)) *
 	must(t, r.audit.Start(t.Context()))
 	t.Cleanup(func() { _ = r.audit.Stop(context.Background()) })
 	registry := session.NewRegistry()
+	r.links = link.New(e, registry)
 	r.callout = newCallout(t, connect(engine.PartCallout), set, registry, r.members)
 	r.upstream = connect(engine.PartFanout)
 	reader := history.NewReader(connect(engine.PartFanout))
@@ -105,7 +108,7 @@ func newRig(t testing.TB, opts gateway.Options, change ...func(*gateway.Deps)) *
 	r.marks, err = mark.New(mark.Options{})
 	must(t, err)
 	deps := gateway.Deps{
-		Engine: e, Sessions: registry, Directory: r.members, Fanout: r.fanout, Requests: connect(engine.PartGateway),
+		Verdicts: r.links, Links: r.links, Directory: r.members, Fanout: r.fanout, Requests: connect(engine.PartGateway),
 		Presence: r.attendance, Audit: r.audit, Marks: r.marks,
 	}
 	for _, f := range change {

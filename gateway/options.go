@@ -71,10 +71,10 @@ type Options struct {
 	// with the wait for its turn when many come at once. Default 15 s.
 	LoginTimeout time.Duration
 
-	// MaxLinks bounds the links that wait for a verdict at the same time; further
+	// MaxVerdicts bounds the verdicts that are waited for at the same time; further
 	// logins wait for their turn. A callout that is asked more than it can
 	// answer answers nobody in time. Default 64.
-	MaxLinks int
+	MaxVerdicts int
 
 	// Idle bounds the grants that are kept without a socket.
 	Idle IdleOptions
@@ -115,7 +115,7 @@ func DefaultOptions() Options {
 		ConnectTimeout:      5 * time.Second,
 		VerdictTimeout:      4 * time.Second,
 		LoginTimeout:        15 * time.Second,
-		MaxLinks:            64,
+		MaxVerdicts:         64,
 		Idle:                defaultIdle(),
 		PingInterval:        25 * time.Second,
 		PongTimeout:         10 * time.Second,
@@ -138,7 +138,7 @@ func (o Options) withDefaults() Options {
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, d.ConnectTimeout)
 	o.VerdictTimeout = cmp.Or(o.VerdictTimeout, d.VerdictTimeout)
 	o.LoginTimeout = cmp.Or(o.LoginTimeout, d.LoginTimeout)
-	o.MaxLinks = cmp.Or(o.MaxLinks, d.MaxLinks)
+	o.MaxVerdicts = cmp.Or(o.MaxVerdicts, d.MaxVerdicts)
 	o.Idle = o.Idle.withDefaults()
 	o.PingInterval = cmp.Or(o.PingInterval, d.PingInterval)
 	o.PongTimeout = cmp.Or(o.PongTimeout, d.PongTimeout)
@@ -178,7 +178,7 @@ func (o Options) Validate() error {
 	positive("ConnectTimeout", o.ConnectTimeout)
 	positive("VerdictTimeout", o.VerdictTimeout)
 	positive("LoginTimeout", o.LoginTimeout)
-	atLeast("MaxLinks", o.MaxLinks, 1)
+	atLeast("MaxVerdicts", o.MaxVerdicts, 1)
 	atLeast("Idle.Grants", o.Idle.Grants, 1)
 	atLeast("Idle.Bytes", o.Idle.Bytes, 1)
 	atLeast("Idle.PerUser", o.Idle.PerUser, 1)

@@ -72,11 +72,11 @@ func TestATokenThatDoesNotVerifyOpensNoLink(t *testing.T) {
 		t.Errorf("over HTTP: %d", got)
 	}
 	r.nothingHeld()
-	if st := r.gateway.Stats(); st.Links != 0 || st.Credentials != 0 || r.callout.count() != 0 {
+	if st := r.gateway.Stats(); st.Verdicts != 0 || st.Credentials != 0 || r.callout.count() != 0 {
 		t.Errorf("%+v and %d callouts for tokens that nobody signed", st, r.callout.count())
 	}
 	r.login("alice")
-	if st := r.gateway.Stats(); st.Links != 1 || len(asked.asked) != 5 {
+	if st := r.gateway.Stats(); st.Verdicts != 1 || len(asked.asked) != 5 {
 		t.Errorf("%+v for a good one, looked at %q", st, asked.asked)
 	}
 	var denied []string
@@ -114,7 +114,7 @@ func TestALoginThatNamesAStrangersConversationOpensNoLink(t *testing.T) {
 	if errs := b.expectClosed(1013); len(errs) != 0 {
 		t.Errorf("got %q: it would give up for good", errs)
 	}
-	if st := r.gateway.Stats(); st.Links != 0 || r.callout.count() != 0 {
+	if st := r.gateway.Stats(); st.Verdicts != 0 || r.callout.count() != 0 {
 		t.Errorf("%+v and %d callouts", st, r.callout.count())
 	}
 	r.members.mu.Lock()
@@ -122,7 +122,7 @@ func TestALoginThatNamesAStrangersConversationOpensNoLink(t *testing.T) {
 	r.members.mu.Unlock()
 	b = r.dial()
 	b.connect(map[string]any{"auth_token": "alice", "user": "c1"})
-	if st := r.gateway.Stats(); st.Links != 1 {
+	if st := r.gateway.Stats(); st.Verdicts != 1 {
 		t.Errorf("%+v", st)
 	}
 	for _, rec := range r.records() {

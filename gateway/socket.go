@@ -10,6 +10,7 @@ import (
 
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/link"
 	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
@@ -40,7 +41,7 @@ type socket struct {
 	subs       map[string]*localSub
 	requests   int                           // forwarded, without an answer yet
 	asking     map[status.ConversationID]int // those requests, by conversation; nil before the first
-	link       *keptLink
+	link       *link.Kept                    // nil unless links are kept
 	closing    bool
 	meter      *limit.Meter                  // nil before the login
 	present    map[status.ConversationID]int // subscriptions in each conversation
@@ -103,7 +104,7 @@ func (s *socket) leave() {
 	for _, sub := range subs {
 		s.usedLocked(sub)
 	}
-	cred, link := s.credential, s.link
+	cred, kept := s.credential, s.link
 	s.credential, s.link = nil, nil
 	for c := range s.present {
 		s.presentLocked(c, -s.present[c])
@@ -113,8 +114,8 @@ func (s *socket) leave() {
 		s.endSub(sub)
 	}
 	s.closeMeters(subs)
-	if link != nil {
-		link.close()
+	if kept != nil {
+		kept.Close()
 	}
 	if cred != nil {
 		cred.detach(s)

@@ -10,7 +10,7 @@ import (
 
 func TestAStormOfLoginsWaitsForItsTurnAndAllGetIn(t *testing.T) {
 	const logins = 100
-	r := newRig(t, gateway.Options{MaxLinks: 4})
+	r := newRig(t, gateway.Options{MaxVerdicts: 4})
 	var mu sync.Mutex
 	underWay, most := 0, 0
 	r.callout.set(func(c *callout) {

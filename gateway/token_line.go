@@ -25,27 +25,3 @@ func misshapen(token string, most int) *session.Denial {
 	}
 	return nil
 }
-
-// maxShownBytes bounds what the server is told of a browser for its reports alone.
-const maxShownBytes = 256
-
-// LinkLineBytes is the longest CONNECT that a gateway sends to the server by a link:
-// its token as JSON has twice the bytes at most, since misshapen lets no control
-// characters pass; the rest is what the server's reports show. The server must take
-// such a line.
-func LinkLineBytes(maxControlLineBytes int) int {
-	const escaped = 6 // bytes of one in JSON, at worst
-	const rest = 3*escaped*maxShownBytes + 1024
-	if maxControlLineBytes == 0 {
-		maxControlLineBytes = DefaultOptions().MaxControlLineBytes
-	}
-	return 2*maxControlLineBytes + rest
-}
-
-// shown cuts what is only shown.
-func shown(s string) string {
-	if len(s) <= maxShownBytes {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxShownBytes], "")
-}

@@ -1,0 +1,4 @@
+package link
+
+// ConnectLine is what goes out on a link.
+var ConnectLine = connectLine

@@ -1,0 +1,196 @@
+package link_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nkeys"
+
+	"github.com/statuswire/statuswire/internal/link"
+	"github.com/statuswire/statuswire/internal/session"
+)
+
+// engine is a server of the test's own: it says info, reads CONNECT and PING, and then
+// does what the test says.
+type engine struct {
+	info    string
+	then    func(conn net.Conn, connect string)
+	dial    error
+	hangsUp bool // when it has done that; else it waits for the other side to
+}
+
+const id = "NSERVER"
+
+func (engine) ServerID() string { return id }
+
+func (e engine) DialLink(netip.AddrPort) (net.Conn, []byte, error) {
+	if e.dial != nil {
+		return nil, nil, e.dial
+	}
+	ours, theirs := net.Pipe()
+	go func() { // ends with what the test does, or with the link
+		defer theirs.Close()
+		in := bufio.NewReader(theirs)
+		connect, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		ended := make(chan struct{})
+		go func() { // ends with the link
+			defer close(ended)
+			_, _ = io.Copy(io.Discard, in)
+		}()
+		e.then(theirs, strings.TrimSpace(connect))
+		if !e.hangsUp {
+			<-ended
+		}
+	}()
+	return ours, []byte(e.info), nil
+}
+
+const goodInfo = `INFO {"server_id":"NSERVER","client_id":7,"xkey":"x"}` + "\r\n"
+
+func says(text string) func(net.Conn, string) {
+	return func(conn net.Conn, _ string) { fmt.Fprint(conn, text) }
+}
+
+var key = session.Key{ServerID: id, ClientID: 7}
+
+func userJWT(t *testing.T) string {
+	t.Helper()
+	issuer, err := nkeys.CreateAccount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := user.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := jwt.NewUserClaims(public)
+	claims.Name = "alice"
+	signed, err := claims.Encode(issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+func TestDecideTellsWhatTheServerAndTheCalloutSay(t *testing.T) {
+	good := userJWT(t)
+	denial := &session.Denial{Reason: "token expired", Final: true}
+	for _, c := range []struct {
+		name    string
+		engine  engine
+		callout func(*session.Registry)
+		want    string // of the error; "" for a grant
+	}{
+		{"let in", engine{info: goodInfo, then: says("PONG\r\n")}, func(r *session.Registry) { r.Grant(key, good) }, ""},
+		{"denied with a reason", engine{info: goodInfo, then: says("-ERR 'Authorization Violation'\r\n")}, func(r *session.Registry) { r.Deny(key, denial) }, "token expired"},
+		{"a denial counts whatever the server says", engine{info: goodInfo, then: says("PONG\r\n")}, func(r *session.Registry) { r.Deny(key, denial) }, "token expired"},
+		{"a verdict that the server does not follow", engine{info: goodInfo, then: says("-ERR 'maximum connections exceeded'\r\n")}, func(r *session.Registry) { r.Grant(key, good) }, "maximum connections exceeded"},
+		{"let in without a verdict", engine{info: goodInfo, then: says("PONG\r\n")}, func(*session.Registry) {}, session.ErrNoVerdict.Reason},
+		{"the server hangs up", engine{info: goodInfo, then: says(""), hangsUp: true}, func(r *session.Registry) { r.Grant(key, good) }, "ended without a verdict"},
+		{"a line without an end", engine{info: goodInfo, then: says(strings.Repeat("x", 64<<10))}, func(*session.Registry) {}, "a line of more than"},
+		{"a verdict that is no JWT", engine{info: goodInfo, then: says("PONG\r\n")}, func(r *session.Registry) { r.Grant(key, "letmein") }, "user JWT"},
+		{"an INFO that is none", engine{info: "HELLO\r\n", then: says("")}, func(*session.Registry) {}, "no INFO"},
+		{"no server", engine{dial: errors.New("it does not run")}, func(*session.Registry) {}, "it does not run"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			registry := session.NewRegistry()
+			then := c.engine.then
+			c.engine.then = func(conn net.Conn, connect string) { c.callout(registry); then(conn, connect) }
+			links := link.New(c.engine, registry)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			g, err := links.Decide(ctx, session.Login{Token: "t"}, session.Ask{})
+			switch {
+			case c.want == "" && (err != nil || g.User != "alice"):
+				t.Errorf("got %+v, %v", g, err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if _, open := registry.Ask(key); open {
+				t.Error("the link is in the registry still")
+			}
+			if got := links.Stats(); got.Opened != 1 || got.Kept != 0 {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+func TestDecideGivesUpAtItsDeadline(t *testing.T) {
+	links := link.New(engine{info: goodInfo, then: says("")}, session.NewRegistry())
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := links.Decide(ctx, session.Login{}, session.Ask{}); err == nil || !strings.Contains(err.Error(), "without a verdict") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAKeptLinkSaysHowItEnded(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		then string
+		want link.End
+	}{
+		{"kicked", "", link.End{ServerRuns: true}},
+		{"expired", "-ERR 'User Authentication Expired'\r\n", link.End{Last: "-ERR 'User Authentication Expired'\r\n", ServerRuns: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			registry := session.NewRegistry()
+			good, in := userJWT(t), make(chan struct{})
+			links := link.New(engine{info: goodInfo, then: func(conn net.Conn, _ string) {
+				registry.Grant(key, good)
+				fmt.Fprint(conn, "PONG\r\n")
+				<-in
+				fmt.Fprint(conn, "PING\r\n"+c.then)
+			}, hangsUp: c.then == ""}, registry)
+			_, kept, err := links.Keep(t.Context(), session.Login{}, session.Ask{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := links.Stats().Kept; got != 1 {
+				t.Errorf("%d are kept", got)
+			}
+			close(in)
+			if got := kept.Serve(); got != c.want {
+				t.Errorf("ended by %+v, want %+v", got, c.want)
+			}
+			kept.Close()
+			if got := links.Stats().Kept; got != 0 {
+				t.Errorf("%d are kept", got)
+			}
+		})
+	}
+}
+
+func TestTheLongestConnectFitsItsLine(t *testing.T) {
+	const most = 4096
+	for _, pad := range []string{"x", `"`, `\`, "<", "é"} {
+		long := strings.Repeat("\x01", 1000)
+		line, err := link.ConnectLine(session.Login{
+			Token: strings.Repeat(pad, most/len(pad)), User: strings.Repeat("c", 128), Name: long, Lang: long, Version: long,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		connect, rest, _ := strings.Cut(string(line), "\r\n")
+		if len(connect) > link.LineBytes(most) || rest != "PING\r\n" {
+			t.Errorf("%q: %d bytes, at most %d; then %q", pad, len(connect), link.LineBytes(most), rest)
+		}
+	}
+}
