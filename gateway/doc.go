@@ -21,5 +21,5 @@
 //
 // Input is handled in order and one operation after the other, so a PONG means
 // that everything before its PING took effect. Output never waits for a slow
-// browser (outbox.go).
+// browser (internal/outbox).
 package gateway

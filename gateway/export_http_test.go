@@ -86,7 +86,7 @@ func AwaitWhole(ctx context.Context) (last string, err error) {
 	h := &history{begun: make(chan struct{}), ended: make(chan closing, 1)}
 	close(h.begun)
 	h.ended <- closeAnswered([]byte("the end"))
-	s := &stream{socket: socket{ctx: ctx, out: &outbox{}}}
+	s := &stream{socket: socket{ctx: ctx}}
 	if err := h.await(s); err != nil {
 		return "", err
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/statuswire/statuswire/internal/outbox"
 )
 
 // Relay is a relay without a connection, and with one socket that asks.
@@ -18,7 +20,7 @@ type Relay struct {
 // NewRelay makes one that gives an answer so much time.
 func NewRelay(timeout time.Duration) *Relay {
 	s := &socket{}
-	s.out = newOutbox(&net.TCPConn{}, 1<<20, time.Minute, func() {})
+	s.out.Init(&net.TCPConn{}, outbox.Bounds{MaxBytes: 1 << 20, Stall: time.Minute}, (*outboxOwner)(s))
 	return &Relay{relay: &relay{timeout: timeout, prefix: "inbox.", waiting: map[string]*waiting{}}, socket: s}
 }
 

@@ -265,7 +265,7 @@ func (g *Gateway) Stats() Stats {
 		Resumed:     g.resumed.Load(),
 	}
 	for s := range g.sockets {
-		st.Sheltered += s.out.backlog()
+		st.Sheltered += s.out.Backlog()
 	}
 	return st
 }

@@ -138,7 +138,7 @@ func (h *history) finish(s *stream) closing {
 	select {
 	case why := <-h.ended:
 		return written(s, why)
-	case <-s.out.finished:
+	case <-s.out.Finished():
 	case <-s.ctx.Done():
 	}
 	return closeDone
@@ -148,7 +148,7 @@ func (h *history) finish(s *stream) closing {
 // a second at most for what is not written yet, and a reader may take longer: as
 // long as the outbox has patience with a write.
 func written(s *stream, why closing) closing {
-	s.out.drained(s.ctx)
+	s.out.Drained(s.ctx)
 	return why
 }
 
@@ -170,7 +170,7 @@ func (h *history) part(header nats.Header, data []byte) {
 		s.answer(nil)
 		close(h.begun)
 	}
-	if g := s.out.filter.Load(); g != nil && !g.CanReceive(subject, "") {
+	if g := s.filter.Load(); g != nil && !g.CanReceive(subject, "") {
 		return
 	}
 	if !json.Valid(data) { // the broadcaster stores none; somebody wrote past it
@@ -178,7 +178,7 @@ func (h *history) part(header nats.Header, data []byte) {
 		return
 	}
 	h.count++
-	s.out.frame(historyLine(header.Get(status.HeaderSequence), subject, header.Get(status.HeaderTimeStamp), data))
+	s.out.Put(historyLine(header.Get(status.HeaderSequence), subject, header.Get(status.HeaderTimeStamp), data))
 }
 
 // last implements answered.

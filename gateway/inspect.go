@@ -81,7 +81,7 @@ func (s *socket) info() (session.Info, bool) {
 	used := map[status.ConversationID]struct{}{}
 	info.Subscriptions = make([]session.Subscription, len(subs))
 	for i, sub := range subs {
-		delivered, _ := s.out.counts(sub)
+		delivered, _ := s.out.Counts(&sub.tally)
 		info.Subscriptions[i] = session.Subscription{Subject: sub.subject, Queue: sub.queue, Delivered: delivered}
 		info.Delivered += delivered
 		if sub.conversation != "" {
@@ -91,7 +91,7 @@ func (s *socket) info() (session.Info, bool) {
 	slices.SortFunc(info.Subscriptions, func(a, b session.Subscription) int { return strings.Compare(a.Subject, b.Subject) })
 	info.Conversations = slices.AppendSeq([]status.ConversationID{}, maps.Keys(used))
 	slices.Sort(info.Conversations)
-	info.QueueBytes = s.out.backlog()
+	info.QueueBytes = s.out.Backlog()
 	return info, true
 }
 

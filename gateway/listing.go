@@ -45,7 +45,7 @@ func (s *webSocket) listSubscriptions(reply string) {
 	}
 	s.mu.Unlock()
 	for _, sub := range subs {
-		delivered, most := s.out.counts(sub)
+		delivered, most := s.out.Counts(&sub.tally)
 		answer.Subscriptions = append(answer.Subscriptions, listedSub{
 			Subject: sub.subject, Queue: sub.queue, SID: sub.sid, Delivered: delivered, Max: most,
 		})

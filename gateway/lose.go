@@ -31,9 +31,9 @@ func (s *socket) takeGrant() bool {
 		}
 	}
 	if g.Filters() {
-		s.out.filter.Store(g)
+		s.filter.Store(g)
 	} else {
-		s.out.filter.Store(nil)
+		s.filter.Store(nil)
 	}
 	if len(lost) > 0 {
 		// Still counted itself: leave, which comes before the end of the socket's

@@ -193,7 +193,7 @@ func (s *webSocket) controlFrame(h ws.Header) error {
 	ws.Cipher(body, h.Mask, 0)
 	switch h.OpCode {
 	case ws.OpPing:
-		s.out.frame(appendFrame(nil, ws.OpPong, body))
+		s.out.Put(appendFrame(nil, ws.OpPong, body))
 	case ws.OpPong:
 		if !s.frames.pingedAt.IsZero() {
 			s.rtt.Store(int64(max(1, time.Since(s.frames.pingedAt))))
@@ -244,7 +244,7 @@ func (s *webSocket) await(n int) ([]byte, error) {
 		if s.frames.pingedAt.IsZero() {
 			s.frames.pingedAt = time.Now()
 		}
-		s.out.frame(appendFrame(nil, ws.OpPing, nil))
+		s.out.Put(appendFrame(nil, ws.OpPing, nil))
 	}
 }
 

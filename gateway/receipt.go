@@ -103,7 +103,7 @@ func (s *webSocket) wantsReceipt() bool {
 		return false
 	}
 	// Taken before the places: what is delivered after it is asked for next time.
-	if !s.out.takeFresh() {
+	if !s.out.TakeFresh() {
 		if time.Since(r.refreshed) >= refreshEvery {
 			s.confirmAllLocked()
 		}
@@ -113,7 +113,7 @@ func (s *webSocket) wantsReceipt() bool {
 	if !changed {
 		// An answer to a request, or a status that does not count as handed over
 		// yet: look again.
-		s.out.setFresh()
+		s.out.SetFresh()
 		return false
 	}
 	r.asked = asked
@@ -141,7 +141,7 @@ func (s *webSocket) receipted() bool {
 // held.
 func (s *webSocket) confirmAllLocked() bool {
 	all, _ := s.placesLocked()
-	if s.out.isFresh() { // asked behind the places, which may have it already
+	if s.out.IsFresh() { // asked behind the places, which may have it already
 		return false
 	}
 	s.confirmLocked(all)

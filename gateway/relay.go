@@ -175,9 +175,12 @@ func (r *relay) answer(m *nats.Msg) {
 	if w == nil {
 		return
 	}
-	w.socket.out.settle(w)
+	w.socket.out.Settle(w)
 	w.to.last(m.Header, m.Data)
 }
+
+// answerBytes is a batch of an answer: history's batches end at 128 KiB.
+const answerBytes = 128 << 10
 
 // pace tells on the subject that there is room for the next parts, as soon as
 // there is; or that the request is gone, as w is when it is nil.
@@ -193,7 +196,7 @@ func (r *relay) pace(token string, w *waiting, subject string) {
 		w.ctx, w.cancel = context.WithCancel(w.socket.ctx)
 	}
 	r.pacing.Go(func() { // ends with room, the request or the socket
-		if w.socket.out.ready(w.ctx, w, answerBytes) != nil || !r.hasRoom(token) {
+		if w.socket.out.Ready(w.ctx, w, answerBytes) != nil || !r.hasRoom(token) {
 			return
 		}
 		if err := r.nc.Publish(subject, nil); err != nil {

@@ -123,7 +123,7 @@ func (s *webSocket) inbox(subject string, header nats.Header, body []byte) {
 	s.mu.Unlock()
 	for _, sub := range match {
 		frame := messageFrame(natsproto.Msg{Subject: subject, SID: sub.sid, Header: block, Payload: body})
-		if s.out.deliver(sub, frame, false) {
+		if s.out.Deliver(&sub.tally, frame, false) {
 			s.drop(sub)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/link"
 	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/internal/outbox"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -20,6 +21,12 @@ import (
 // goes out. What it speaks is its dialect. Its goroutine (serve) reads and handles
 // the input; messages are written by whoever delivers them.
 type socket struct {
+	// What a delivery needs stands in front, see Outbox.
+	//
+	// filter is the grant if that denies a part of what it allows, else nil.
+	filter atomic.Pointer[session.Grant]
+	out    outbox.Outbox
+
 	gateway *Gateway
 	dialect dialect
 	id      uint64
@@ -27,7 +34,6 @@ type socket struct {
 	conn    net.Conn
 	remote  netip.AddrPort
 	place   *place // what it takes of the limits; its goroutine's alone
-	out     *outbox
 	// closeWait is how long the browser has to say something to the last words.
 	closeWait time.Duration
 	rtt       atomic.Int64 // nanoseconds from the last ping that was answered to its pong; 0 for none
@@ -78,7 +84,8 @@ func (s *socket) init(g *Gateway, conn net.Conn, d dialect) {
 	s.id, s.opened = g.lastID.Add(1), time.Now()
 	s.subs, s.present = map[string]*localSub{}, map[status.ConversationID]int{}
 	s.ctx, s.cancel = context.WithCancel(g.ctx)
-	s.out = newOutbox(conn, g.opts.MaxQueueBytes, g.opts.PingInterval+g.opts.PongTimeout, s.overflow)
+	bounds := outbox.Bounds{MaxBytes: g.opts.MaxQueueBytes, Stall: g.opts.PingInterval + g.opts.PongTimeout}
+	s.out.Init(conn, bounds, (*outboxOwner)(s))
 }
 
 // serve is the socket's life.
@@ -138,7 +145,7 @@ func (s *socket) close(why closing) {
 	s.cancel()
 	s.closed(why)
 
-	s.out.close(s.dialect.last(why))
+	s.out.Close(s.dialect.last(why))
 	_ = s.conn.SetReadDeadline(time.Now().Add(s.closeWait)) // wakes the reader
 }
 
@@ -152,7 +159,7 @@ func (s *socket) linger() {
 	s.farewell.Wait()
 	deadline := time.Now().Add(lingerTime)
 	select {
-	case <-s.out.close(nil):
+	case <-s.out.Close(nil):
 	case <-time.After(lingerTime):
 		return
 	}
@@ -167,6 +174,15 @@ func (s *socket) linger() {
 		}
 	}
 }
+
+// outboxOwner is the socket as its outbox knows it.
+type outboxOwner socket
+
+// Overflow implements outbox.Owner.
+func (o *outboxOwner) Overflow() { (*socket)(o).overflow() }
+
+// Shed implements outbox.Owner.
+func (o *outboxOwner) Shed() { o.gateway.shed.Add(1) }
 
 // overflow ends a browser that reads too slowly. Its socket takes nothing any
 // more, so there is nobody to tell: the connection is reset, and the kernel

@@ -205,7 +205,7 @@ func (e *events) serve(s *stream) closing {
 		if why, over := s.listen(); over {
 			return why
 		}
-		s.out.frame(heartbeat)
+		s.out.Put(heartbeat)
 	}
 }
 
@@ -243,25 +243,25 @@ func (e *events) Deliver(m *fanout.Message, _ *fanout.Subscription) {
 }
 
 func (e *events) deliver(m *fanout.Message) {
-	out := e.stream.out
+	out := &e.stream.out
 	sub := e.sub(m.Subject)
 	if sub == nil || !sub.mayReceive(m.Subject) {
 		m.Decline()
 		if gap := m.Encoded("", variantTruncated, encodeTruncated); len(gap) > 0 {
-			out.frame(gap)
+			out.Put(gap)
 		}
 		return
 	}
 	// What tells of a gap is not left out for a slow browser.
 	low := m.Low && len(gapBefore(m)) == 0
-	out.deliver(sub, m.Encoded("", variantEvent, encodeEvent), low)
+	out.Deliver(&sub.tally, m.Encoded("", variantEvent, encodeEvent), low)
 }
 
 // DeliverRun implements fanout.RunReceiver.
 func (e *events) DeliverRun(r *fanout.Run, _ *fanout.Subscription) {
 	e.sent.see(r.Messages...)
-	out := e.stream.out
-	if e.all != nil && out.filter.Load() == nil && out.deliverRun(e.all, len(r.Messages), r.Encoded("", variantEvent, encodeEvent)) {
+	out := &e.stream.out
+	if e.all != nil && e.stream.filter.Load() == nil && out.DeliverRun(&e.all.tally, len(r.Messages), r.Encoded("", variantEvent, encodeEvent)) {
 		return
 	}
 	for _, m := range r.Messages {
@@ -270,7 +270,9 @@ func (e *events) DeliverRun(r *fanout.Run, _ *fanout.Subscription) {
 }
 
 // Ready implements fanout.Pacer.
-func (e *events) Ready(ctx context.Context) error { return e.stream.out.readyOrGone(ctx, e) }
+func (e *events) Ready(ctx context.Context) error {
+	return e.stream.out.ReadyOrGone(ctx, e, pieceBytes)
+}
 
 // Ended implements fanout.Receiver.
 func (e *events) Ended(_ *fanout.Subscription, reason string) {

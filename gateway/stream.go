@@ -46,7 +46,7 @@ type body interface {
 func newStream(g *Gateway, conn net.Conn, c status.ConversationID, token string, header http.Header, b body) *stream {
 	s := &stream{conversation: c, token: token, header: header, body: b}
 	s.socket.init(g, conn, s)
-	s.out.hold()
+	s.out.Hold()
 	giveUpAfter(conn, g.opts.PingInterval+g.opts.PongTimeout)
 	return s
 }
@@ -84,12 +84,12 @@ func (s *stream) answer(first []byte) bool {
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Accel-Buffering", "no") // nginx would keep it until it has some more
-	return s.out.begin(rawAnswer(http.StatusOK, h, first))
+	return s.out.Begin(rawAnswer(http.StatusOK, h, first))
 }
 
 // last implements dialect: the whole answer, if none has begun.
 func (s *stream) last(why closing) []byte {
-	if s.out.seal() {
+	if s.out.Seal() {
 		return s.body.farewell(why)
 	}
 	if why.wire == nil {

@@ -8,29 +8,25 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gobwas/ws"
-
 	"github.com/statuswire/statuswire/internal/fanout"
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/natsproto"
+	"github.com/statuswire/statuswire/internal/outbox"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
 
 // localSub is one subscription of a browser.
 type localSub struct {
-	// What a delivery reads stands together, as in outbox.
-	out       *outbox
-	sid       string
-	max       int   // 0: none; guarded by outbox.mu, as what follows
-	delivered int   // messages written
-	ended     bool  // none is written any more
-	variant   uint8 // the socket's
+	// What a delivery reads stands together, as in Outbox.
+	socket  *socket
+	sid     string
+	tally   outbox.Tally
+	variant uint8 // the socket's
 
 	gap atomic.Pointer[[]string] // of statuses, not told to the browser yet
 
-	socket       *socket
 	op           limit.SubOp // as the meter sees it
 	subject      string
 	queue        string
@@ -48,7 +44,7 @@ type localSub struct {
 }
 
 func newLocalSub(s *socket, subject, queue, sid string) *localSub {
-	sub := &localSub{out: s.out, sid: sid, variant: s.variant, socket: s, subject: subject, queue: queue}
+	sub := &localSub{socket: s, sid: sid, variant: s.variant, subject: subject, queue: queue}
 	sub.conversation, _ = status.ConversationOf(subject)
 	return sub
 }
@@ -217,7 +213,7 @@ func (s *webSocket) doUnsub(sid string, most int) {
 	s.mu.Unlock()
 	if sub != nil {
 		s.countUnsub(sub)
-		if most == 0 || s.out.limit(sub, most) {
+		if most == 0 || s.out.Limit(&sub.tally, most) {
 			s.drop(sub)
 		}
 	}
@@ -247,7 +243,7 @@ func (s *socket) forgetLocked(sub *localSub) {
 
 // endSub stops the messages of a subscription that is entered no more.
 func (s *socket) endSub(sub *localSub) {
-	s.out.end(sub)
+	s.out.End(&sub.tally)
 	if sub.upstream != nil {
 		s.gateway.deps.Fanout.Unsubscribe(sub.upstream)
 	}
@@ -264,7 +260,7 @@ func (sub *localSub) Deliver(m *fanout.Message, _ *fanout.Subscription) {
 	}
 	low := m.Low && len(gapBefore(m)) == 0
 	frame := m.Encoded(sub.sid, sub.variant, encodeMessage)
-	if sub.out.deliver(sub, frame, low) {
+	if sub.socket.out.Deliver(&sub.tally, frame, low) {
 		sub.socket.drop(sub)
 	}
 }
@@ -274,7 +270,7 @@ func (sub *localSub) Offer(m *fanout.Message, _ *fanout.Subscription) bool {
 	if !sub.mayReceive(m.Subject) {
 		return false
 	}
-	taken, last := sub.out.offer(sub, m.Encoded(sub.sid, sub.variant, encodeMessage), m.Low)
+	taken, last := sub.socket.out.Offer(&sub.tally, m.Encoded(sub.sid, sub.variant, encodeMessage), m.Low)
 	if last {
 		sub.socket.drop(sub)
 	}
@@ -284,22 +280,31 @@ func (sub *localSub) Offer(m *fanout.Message, _ *fanout.Subscription) bool {
 // mayReceive is false for a message that the grant denies, although it allows the
 // subscription.
 func (sub *localSub) mayReceive(subject string) bool {
-	g := sub.out.filter.Load()
+	g := sub.socket.filter.Load()
 	return g == nil || cmp.Or(sub.lostWith.Load(), g).CanReceive(subject, sub.queue)
 }
 
 // DeliverRun implements fanout.RunReceiver: one write for all, unless each has to
 // be looked at.
 func (sub *localSub) DeliverRun(r *fanout.Run, up *fanout.Subscription) {
-	if sub.out.filter.Load() == nil && sub.gap.Load() == nil {
+	if sub.socket.filter.Load() == nil && sub.gap.Load() == nil {
 		frames := r.Encoded(sub.sid, sub.variant, encodeMessage)
-		if sub.out.deliverRun(sub, len(r.Messages), frames) {
+		if sub.socket.out.DeliverRun(&sub.tally, len(r.Messages), frames) {
 			return
 		}
 	}
 	for _, m := range r.Messages {
 		sub.Deliver(m, up)
 	}
+}
+
+// pieceBytes is what the fan-out sends between two calls of Ready: 16 KiB and
+// headers, seldom one large status.
+const pieceBytes = 32 << 10
+
+// Ready implements fanout.Pacer.
+func (sub *localSub) Ready(ctx context.Context) error {
+	return sub.socket.out.ReadyOrGone(ctx, sub, pieceBytes)
 }
 
 // Ended implements fanout.Receiver. The browser may subscribe again and go on.
@@ -312,7 +317,7 @@ func (sub *localSub) Ended(_ *fanout.Subscription, reason string) {
 		s.leaveMarkLocked(sub)
 	}
 	s.mu.Unlock()
-	s.out.end(sub)
+	s.out.End(&sub.tally)
 	s.dialect.subEnded(sub, refusal{why: metrics.RefusalUnavailable, reason: reason})
 }
 
@@ -323,20 +328,6 @@ func encodeMessage(m *fanout.Message, sid string, variant uint8) []byte {
 		out.Header = appendHeaderBlock(nil, m.Header, known)
 	}
 	return messageFrame(out)
-}
-
-// messageFrame wraps a message in one frame.
-func messageFrame(m natsproto.Msg) []byte {
-	size := len(m.Subject) + len(m.SID) + len(m.Reply) + len(m.Header) + len(m.Payload) + natsproto.MaxMsgOverhead
-	// The frame's header is as long as its length wants, which is known only
-	// afterwards: leave room in front of the lines.
-	b := make([]byte, maxFrameHeaderBytes, size+maxFrameHeaderBytes)
-	b = natsproto.AppendMsg(b, m)
-	var header [maxFrameHeaderBytes]byte
-	h := appendFrameHeader(header[:0], ws.OpBinary, len(b)-maxFrameHeaderBytes)
-	start := maxFrameHeaderBytes - len(h)
-	copy(b[start:], h)
-	return b[start:]
 }
 
 func (s *webSocket) has(sid string) bool {

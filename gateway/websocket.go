@@ -45,7 +45,7 @@ func newWebSocket(g *Gateway, conn net.Conn, in *bufio.Reader, remote netip.Addr
 // run implements dialect.
 func (s *webSocket) run() closing {
 	defer s.endResumption()
-	s.out.frame(s.gateway.info)
+	s.out.Put(s.gateway.info)
 	return s.readAll()
 }
 
@@ -72,11 +72,6 @@ func (s *webSocket) subEnded(sub *localSub, r refusal) {
 }
 
 // send writes protocol lines.
-func (s *webSocket) send(lines []byte) { s.out.frame(linesFrame(lines)) }
+func (s *webSocket) send(lines []byte) { s.out.Put(linesFrame(lines)) }
 
 func (s *webSocket) sendErr(text string) { s.send(natsproto.AppendErr(nil, text)) }
-
-// linesFrame wraps protocol lines in one binary frame, as NATS clients expect.
-func linesFrame(lines []byte) []byte {
-	return appendFrame(make([]byte, 0, len(lines)+maxFrameHeaderBytes), ws.OpBinary, lines)
-}

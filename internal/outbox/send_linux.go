@@ -1,4 +1,4 @@
-package gateway
+package outbox
 
 import (
 	"syscall"

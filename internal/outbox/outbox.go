@@ -1,32 +1,24 @@
-package gateway
+package outbox
 
 import (
 	"net"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/gobwas/ws"
-
-	"github.com/statuswire/statuswire/internal/session"
 )
 
-// outbox writes to one browser. A frame goes straight to the socket if the
+// Outbox writes to one connection. What is written goes straight to the socket if the
 // kernel takes it at once; what it does not take waits in a bounded queue, and
 // a goroutine writes for as long as there is something in it. Nobody who
 // delivers ever waits. Safe for concurrent use.
-type outbox struct {
+type Outbox struct {
 	// What a direct write needs stands together: with many sockets none of it is
 	// in the processor's cache.
 	raw     syscall.RawConn // nil: not a socket of the kernel's, everything goes through the queue
-	mu      sync.Mutex      // guards all up to finished, and the counters of each localSub
+	mu      sync.Mutex      // guards all up to finished, and each Tally
 	writing bool            // a goroutine writes the queue
 	closed  bool            // nothing is taken any more
 	fresh   bool            // something was delivered that no receipt was asked for
-
-	// filter is the browser's grant if that denies a part of what it allows, else nil.
-	filter atomic.Pointer[session.Grant]
 
 	// Arguments and results of the one direct write at a time, so that it needs
 	// no allocation.
@@ -37,35 +29,57 @@ type outbox struct {
 
 	queue    net.Buffers
 	queued   int           // bytes in the queue and in the hands of that goroutine
-	held     bool          // nothing is written yet, see hold
+	held     bool          // nothing is written yet, see Hold
 	sealed   bool          // nothing of the queue will be
 	finished chan struct{} // closed when all is written, or nothing can be any more
 
-	conn     net.Conn
-	maxBytes int
-	stall    time.Duration // longest time that one write of the queue may take
-	overflow func()        // called once when the queue would exceed maxBytes
+	conn   net.Conn
+	bounds Bounds
+	owner  Owner
 
 	pace *pace // nil until somebody replays; guarded by mu
 }
 
-func newOutbox(conn net.Conn, maxBytes int, stall time.Duration, overflow func()) *outbox {
-	o := &outbox{conn: conn, maxBytes: maxBytes, stall: stall, overflow: overflow, finished: make(chan struct{})}
+// Bounds are those of one outbox.
+type Bounds struct {
+	MaxBytes int           // of what waits
+	Stall    time.Duration // the longest time that one write of the queue may take
+}
+
+// Owner is whose outbox it is. What it is told by must not block.
+type Owner interface {
+	// Overflow is called once, when what waits would exceed its bound: nothing more
+	// is taken from then on.
+	Overflow()
+	// Shed is called for each message of low priority that is left out.
+	Shed()
+}
+
+// Tally counts the messages of one subscription, and ends them. It belongs to one
+// outbox, whose lock guards it. The zero value has no maximum.
+type Tally struct {
+	most      int  // 0: none
+	delivered int  // messages written
+	ended     bool // none is written any more
+}
+
+// Init makes the zero value ready. It must not be copied afterwards.
+func (o *Outbox) Init(conn net.Conn, bounds Bounds, owner Owner) {
+	o.conn, o.bounds, o.owner, o.finished = conn, bounds, owner, make(chan struct{})
 	if sc, ok := conn.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			o.raw = raw
 		}
 	}
 	o.try = func(fd uintptr) { o.n, o.err = sendNow(fd, o.buf) }
-	return o
 }
 
-// hold has everything wait in the queue until begin, or close. Before anything
+// Hold has everything wait in the queue until Begin, or Close. Before anything
 // is written.
-func (o *outbox) hold() { o.writing, o.held = true, true }
+func (o *Outbox) Hold() { o.writing, o.held = true, true }
 
-// begin writes first, and then what waits. It is false when that is not to be.
-func (o *outbox) begin(first []byte) bool {
+// Begin writes first, and then what waits. It is false when that is not to be.
+func (o *Outbox) Begin(first []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.held || o.sealed || o.closed {
@@ -78,116 +92,116 @@ func (o *outbox) begin(first []byte) bool {
 	return true
 }
 
-// seal is true once begin was; if it was not yet, it will not be, and close
+// Seal is true once Begin was; if it was not yet, it will not be, and Close
 // writes nothing but its own last bytes.
-func (o *outbox) seal() (begun bool) {
+func (o *Outbox) Seal() (begun bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sealed = true
 	return !o.held
 }
 
-// frame writes one whole WebSocket frame. The bytes may be kept, and must not
-// change afterwards.
-func (o *outbox) frame(b []byte) {
+// Put takes what stands whole by itself. The bytes may be kept, and must not change
+// afterwards.
+func (o *Outbox) Put(b []byte) {
 	o.mu.Lock()
 	full := o.writeLocked(b)
 	o.mu.Unlock()
 	if full {
-		o.overflow()
+		o.owner.Overflow()
 	}
 }
 
-// deliver writes a message frame for the subscription, unless that has ended.
+// Deliver writes a message for the subscription, unless that has ended.
 // It is true when the subscription has now got its last message. What may be shed
 // is left out while the queue is more than half full.
-func (o *outbox) deliver(sub *localSub, b []byte, low bool) (last bool) {
+func (o *Outbox) Deliver(t *Tally, b []byte, low bool) (last bool) {
 	o.mu.Lock()
-	if sub.ended {
+	if t.ended {
 		o.mu.Unlock()
 		return false
 	}
 	if low && o.crowdedLocked() {
 		o.mu.Unlock()
-		sub.socket.gateway.shed.Add(1)
+		o.owner.Shed()
 		return false
 	}
 	o.fresh = true
-	last, full := o.deliverLocked(sub, b)
+	last, full := o.deliverLocked(t, b)
 	o.mu.Unlock()
 	if full {
-		o.overflow()
+		o.owner.Overflow()
 	}
 	return last
 }
 
-// offer is deliver for a member of a queue group: what it cannot take now, or not
+// Offer is Deliver for a member of a queue group: what it cannot take now, or not
 // any more, another one may.
-func (o *outbox) offer(sub *localSub, b []byte, low bool) (taken, last bool) {
+func (o *Outbox) Offer(t *Tally, b []byte, low bool) (taken, last bool) {
 	o.mu.Lock()
-	if sub.ended || o.closed || low && o.crowdedLocked() {
+	if t.ended || o.closed || low && o.crowdedLocked() {
 		o.mu.Unlock()
 		return false, false
 	}
-	last, full := o.deliverLocked(sub, b)
+	last, full := o.deliverLocked(t, b)
 	o.mu.Unlock()
 	if full {
-		o.overflow()
+		o.owner.Overflow()
 	}
 	return true, last
 }
 
-// deliverLocked writes a message frame for the subscription and counts it; mu is
+// deliverLocked writes a message for the subscription and counts it; mu is
 // held. full is as of writeLocked.
-func (o *outbox) deliverLocked(sub *localSub, b []byte) (last, full bool) {
-	sub.delivered++
-	last = sub.max > 0 && sub.delivered >= sub.max
-	sub.ended = last
+func (o *Outbox) deliverLocked(t *Tally, b []byte) (last, full bool) {
+	t.delivered++
+	last = t.most > 0 && t.delivered >= t.most
+	t.ended = last
 	return last, o.writeLocked(b)
 }
 
-// deliverRun writes n message frames at once for the subscription, unless that has
+// DeliverRun writes n messages at once for the subscription, unless that has
 // ended. It is false, and nothing is written, when they have to be counted one by one.
-func (o *outbox) deliverRun(sub *localSub, n int, b []byte) bool {
+func (o *Outbox) DeliverRun(t *Tally, n int, b []byte) bool {
 	o.mu.Lock()
-	ended, counted := sub.ended, sub.max > 0 || o.crowdedLocked()
+	ended, counted := t.ended, t.most > 0 || o.crowdedLocked()
 	if ended || counted {
 		o.mu.Unlock()
 		return ended
 	}
 	o.fresh = true
-	sub.delivered += n
+	t.delivered += n
 	full := o.writeLocked(b)
 	o.mu.Unlock()
 	if full {
-		o.overflow()
+		o.owner.Overflow()
 	}
 	return true
 }
 
 // crowdedLocked is true while so much waits that low priority is left out; mu is
 // held.
-func (o *outbox) crowdedLocked() bool { return o.queued > o.maxBytes/2 }
+func (o *Outbox) crowdedLocked() bool { return o.queued > o.bounds.MaxBytes/2 }
 
-// end marks the subscription as ended: after it returns, no message for it is written.
-func (o *outbox) end(sub *localSub) {
+// End marks the subscription as ended: after it returns, no message for it is written.
+func (o *Outbox) End(t *Tally) {
 	o.mu.Lock()
-	sub.ended = true
+	t.ended = true
 	o.mu.Unlock()
 }
 
-// limit sets how many messages in all the subscription may get. It is true when
+// Limit sets how many messages in all the subscription may get. It is true when
 // it has had them already.
-func (o *outbox) limit(sub *localSub, most int) (reached bool) {
+func (o *Outbox) Limit(t *Tally, most int) (reached bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	sub.max = most
-	return sub.delivered >= most
+	t.most = most
+	return t.delivered >= most
 }
 
 // writeLocked is true when the queue would exceed its bound: then nothing more
 // is taken. mu is held.
-func (o *outbox) writeLocked(b []byte) (full bool) {
+func (o *Outbox) writeLocked(b []byte) (full bool) {
 	if o.closed {
 		return false
 	}
@@ -197,7 +211,7 @@ func (o *outbox) writeLocked(b []byte) (full bool) {
 			return false
 		}
 	}
-	if o.queued+len(b) > o.maxBytes {
+	if o.queued+len(b) > o.bounds.MaxBytes {
 		o.closed = true
 		return true
 	}
@@ -211,7 +225,7 @@ func (o *outbox) writeLocked(b []byte) (full bool) {
 }
 
 // writeDirectLocked gives the kernel what it takes at once and returns the rest.
-func (o *outbox) writeDirectLocked(b []byte) []byte {
+func (o *Outbox) writeDirectLocked(b []byte) []byte {
 	o.buf = b
 	// Control holds the descriptor, as Write does, and costs less: nothing here
 	// waits for the socket, and mu keeps other writers off.
@@ -224,14 +238,14 @@ func (o *outbox) writeDirectLocked(b []byte) []byte {
 	case o.err == syscall.EAGAIN || o.err == syscall.EINTR:
 		return b
 	}
-	// Its reader will see that, unless the browser's side has ended before.
+	// Its reader will see that, unless the other side has ended before.
 	o.closed = true
 	o.finishLocked()
 	return nil
 }
 
 // drain writes the queue until it is empty.
-func (o *outbox) drain() {
+func (o *Outbox) drain() {
 	for {
 		o.mu.Lock()
 		if len(o.queue) == 0 {
@@ -249,7 +263,7 @@ func (o *outbox) drain() {
 		for _, b := range batch {
 			size += len(b)
 		}
-		_ = o.conn.SetWriteDeadline(time.Now().Add(o.stall))
+		_ = o.conn.SetWriteDeadline(time.Now().Add(o.bounds.Stall))
 		_, err := batch.WriteTo(o.conn)
 
 		o.mu.Lock()
@@ -266,7 +280,7 @@ func (o *outbox) drain() {
 	}
 }
 
-func (o *outbox) finishLocked() {
+func (o *Outbox) finishLocked() {
 	if o.closed {
 		select {
 		case <-o.finished:
@@ -276,9 +290,9 @@ func (o *outbox) finishLocked() {
 	}
 }
 
-// close takes a last frame, which may be empty, and nothing after it. The
+// Close takes the last bytes, of which there may be none, and nothing after them. The
 // channel closes when all is written, or cannot be.
-func (o *outbox) close(last []byte) <-chan struct{} {
+func (o *Outbox) Close(last []byte) <-chan struct{} {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.held {
@@ -296,15 +310,15 @@ func (o *outbox) close(last []byte) <-chan struct{} {
 	return o.finished
 }
 
-// counts returns how many messages the subscription got, and its limit.
-func (o *outbox) counts(sub *localSub) (delivered, most int) {
+// Counts returns how many messages the subscription got, and its limit.
+func (o *Outbox) Counts(t *Tally) (delivered, most int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return sub.delivered, sub.max
+	return t.delivered, t.most
 }
 
-// takeFresh is true when something was delivered since the last time.
-func (o *outbox) takeFresh() bool {
+// TakeFresh is true when something was delivered since the last time.
+func (o *Outbox) TakeFresh() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	fresh := o.fresh
@@ -312,45 +326,26 @@ func (o *outbox) takeFresh() bool {
 	return fresh
 }
 
-// isFresh is true when something was delivered since takeFresh.
-func (o *outbox) isFresh() bool {
+// IsFresh is true when something was delivered since TakeFresh.
+func (o *Outbox) IsFresh() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.fresh
 }
 
-// setFresh undoes takeFresh.
-func (o *outbox) setFresh() {
+// SetFresh undoes TakeFresh.
+func (o *Outbox) SetFresh() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.fresh = true
 }
 
-// backlog is how many bytes wait for the browser.
-func (o *outbox) backlog() int {
+// Backlog is how many bytes wait.
+func (o *Outbox) Backlog() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.queued
 }
 
-// appendFrame appends a server's WebSocket frame (RFC 6455, section 5.2):
-// final, not masked.
-func appendFrame(dst []byte, op ws.OpCode, payload []byte) []byte {
-	dst = appendFrameHeader(dst, op, len(payload))
-	return append(dst, payload...)
-}
-
-// maxFrameHeaderBytes is the longest header of a frame that is not masked.
-const maxFrameHeaderBytes = 10
-
-func appendFrameHeader(dst []byte, op ws.OpCode, length int) []byte {
-	dst = append(dst, 0x80|byte(op))
-	switch {
-	case length < 126:
-		return append(dst, byte(length))
-	case length <= 0xffff:
-		return append(dst, 126, byte(length>>8), byte(length))
-	}
-	n := uint64(length)
-	return append(dst, 127, byte(n>>56), byte(n>>48), byte(n>>40), byte(n>>32), byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
-}
+// Finished closes when all is written, or nothing can be any more.
+func (o *Outbox) Finished() <-chan struct{} { return o.finished }

@@ -1,4 +1,4 @@
-package gateway
+package outbox
 
 import (
 	"context"
@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// pace keeps replays from filling a browser's queue faster than it reads. An
-// outbox has none until somebody replays. Guarded by outbox.mu, except turn.
+// pace keeps replays from filling a queue faster than it is read. An
+// outbox has none until somebody replays. Guarded by Outbox.mu, except turn.
 type pace struct {
 	turn  chan struct{} // holds a value while one waits for room; others wait for that
 	kept  map[any]room  // for whom room is kept
@@ -21,22 +21,15 @@ type room struct {
 	until time.Time
 }
 
-const (
-	// answerBytes is a batch of an answer: history's batches end at 128 KiB.
-	answerBytes = 128 << 10
-	// pieceBytes is what the fan-out sends between two calls of Ready: 16 KiB and
-	// headers, seldom one large status.
-	pieceBytes = 32 << 10
-	// roomTime is how long room is kept.
-	roomTime = 50 * time.Millisecond
-)
+// roomTime is how long room is kept.
+const roomTime = 50 * time.Millisecond
 
-// ready returns once who may send its next batch of old messages, of about so many
+// Ready returns once who may send its next batch of old messages, of about so many
 // bytes: when the queue is at most a quarter full, counting the batches that others
 // were let send and that have not come yet. Otherwise several replays would all see
 // the same room. It fails when the socket is gone or the context ends. Whoever asks
 // again has sent its last batch.
-func (o *outbox) ready(ctx context.Context, who any, bytes int) error {
+func (o *Outbox) Ready(ctx context.Context, who any, bytes int) error {
 	p := o.paceFor(who)
 	select {
 	case p.turn <- struct{}{}:
@@ -64,7 +57,7 @@ func (o *outbox) ready(ctx context.Context, who any, bytes int) error {
 }
 
 // paceFor returns the outbox's pace; who has sent what it was let send.
-func (o *outbox) paceFor(who any) *pace {
+func (o *Outbox) paceFor(who any) *pace {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	p := o.paceLocked()
@@ -72,15 +65,15 @@ func (o *outbox) paceFor(who any) *pace {
 	return p
 }
 
-func (o *outbox) paceLocked() *pace {
+func (o *Outbox) paceLocked() *pace {
 	if o.pace == nil {
 		o.pace = &pace{turn: make(chan struct{}, 1), kept: map[any]room{}}
 	}
 	return o.pace
 }
 
-// settle gives back the room that was kept for who.
-func (o *outbox) settle(who any) {
+// Settle gives back the room that was kept for who.
+func (o *Outbox) Settle(who any) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.pace != nil {
@@ -88,21 +81,21 @@ func (o *outbox) settle(who any) {
 	}
 }
 
-func (o *outbox) settleLocked(who any) {
+func (o *Outbox) settleLocked(who any) {
 	delete(o.pace.kept, who)
 	o.easedLocked()
 }
 
 // keep keeps room for a batch of who, or returns a channel that closes when there
 // may be room, and after which time to look in any case.
-func (o *outbox) keep(who any, bytes int) (<-chan struct{}, time.Duration, error) {
+func (o *Outbox) keep(who any, bytes int) (<-chan struct{}, time.Duration, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
 		return nil, 0, net.ErrClosed
 	}
 	now := time.Now()
-	wait, used := o.stall, o.queued
+	wait, used := o.bounds.Stall, o.queued
 	for other, r := range o.pace.kept {
 		if left := r.until.Sub(now); left > 0 {
 			wait, used = min(wait, left), used+r.bytes
@@ -110,16 +103,16 @@ func (o *outbox) keep(who any, bytes int) (<-chan struct{}, time.Duration, error
 			delete(o.pace.kept, other)
 		}
 	}
-	if used <= o.maxBytes/4 {
+	if used <= o.bounds.MaxBytes/4 {
 		o.pace.kept[who] = room{bytes, now.Add(roomTime)}
 		return nil, 0, nil
 	}
 	return o.easedChanLocked(), wait, nil
 }
 
-// drained returns when the queue is empty, when nothing of it will be written any
+// Drained returns when the queue is empty, when nothing of it will be written any
 // more, or when the context ends.
-func (o *outbox) drained(ctx context.Context) {
+func (o *Outbox) Drained(ctx context.Context) {
 	for eased := o.waits(); eased != nil; eased = o.waits() {
 		select {
 		case <-eased:
@@ -131,7 +124,7 @@ func (o *outbox) drained(ctx context.Context) {
 
 // waits returns a channel that closes when something of the queue was written; nil
 // when nothing is to be.
-func (o *outbox) waits() <-chan struct{} {
+func (o *Outbox) waits() <-chan struct{} {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.queued == 0 || o.closed {
@@ -141,7 +134,7 @@ func (o *outbox) waits() <-chan struct{} {
 }
 
 // easedChanLocked closes with easedLocked; mu is held.
-func (o *outbox) easedChanLocked() <-chan struct{} {
+func (o *Outbox) easedChanLocked() <-chan struct{} {
 	p := o.paceLocked()
 	if p.eased == nil {
 		p.eased = make(chan struct{})
@@ -150,20 +143,17 @@ func (o *outbox) easedChanLocked() <-chan struct{} {
 }
 
 // easedLocked wakes who waits for room; mu is held.
-func (o *outbox) easedLocked() {
+func (o *Outbox) easedLocked() {
 	if o.pace != nil && o.pace.eased != nil {
 		close(o.pace.eased)
 		o.pace.eased = nil
 	}
 }
 
-// Ready implements fanout.Pacer.
-func (sub *localSub) Ready(ctx context.Context) error { return sub.out.readyOrGone(ctx, sub) }
-
-// readyOrGone is ready for a subscription: a connection that is gone ends it by
-// itself, and has nobody to tell why.
-func (o *outbox) readyOrGone(ctx context.Context, who any) error {
-	err := o.ready(ctx, who, pieceBytes)
+// ReadyOrGone is Ready for who ends with the connection, and has nobody to tell why:
+// when that is gone, it waits for its context.
+func (o *Outbox) ReadyOrGone(ctx context.Context, who any, bytes int) error {
+	err := o.Ready(ctx, who, bytes)
 	if errors.Is(err, net.ErrClosed) {
 		<-ctx.Done()
 		return ctx.Err()

@@ -1,4 +1,4 @@
-package gateway_test
+package outbox_test
 
 import (
 	"bytes"
@@ -10,13 +10,16 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/statuswire/statuswire/gateway"
+	"github.com/statuswire/statuswire/internal/outbox"
 )
+
+// batch is what each that asks would send, in bytes.
+const batch = 128 << 10
 
 // pacedReader is a browser that reads when it is told to.
 type pacedReader struct {
 	t    *testing.T
-	out  gateway.Outbox
+	out  *outbox.Outbox
 	conn net.Conn
 }
 
@@ -24,11 +27,11 @@ type pacedReader struct {
 func newPacedReader(t *testing.T) pacedReader {
 	conn, browser := net.Pipe()
 	t.Cleanup(func() { browser.Close(); synctest.Wait() })
-	return pacedReader{t, gateway.NewOutbox(conn, 1<<20, time.Hour), browser}
+	return pacedReader{t, newOutbox(conn, 1<<20, time.Hour), browser}
 }
 
 // wait queues bytes.
-func (r pacedReader) wait(n int) { r.out.Frame(bytes.Repeat([]byte("x"), n)) }
+func (r pacedReader) wait(n int) { r.out.Put(bytes.Repeat([]byte("x"), n)) }
 
 func (r pacedReader) read(n int) {
 	r.t.Helper()
@@ -43,7 +46,7 @@ func (r pacedReader) ask(ctx context.Context, who ...string) <-chan string {
 	got := make(chan string, len(who))
 	for _, w := range who {
 		go func() { // ends with the room, the context or the socket
-			if err := r.out.Ready(ctx, w); err != nil {
+			if err := r.out.Ready(ctx, w, batch); err != nil {
 				w = err.Error()
 			}
 			got <- w
@@ -124,7 +127,7 @@ func TestAReplayEndsWithTheSocketOrItsContext(t *testing.T) {
 				t.Errorf("got %q, want that the socket is closed", err)
 			}
 		}
-		if err := r.out.Ready(t.Context(), "c"); !errors.Is(err, net.ErrClosed) {
+		if err := r.out.Ready(t.Context(), "c", batch); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("afterwards: %v", err)
 		}
 	})

@@ -2,10 +2,8 @@ package gateway_test
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net"
-	"os"
 	"testing"
 	"time"
 
@@ -16,45 +14,6 @@ import (
 	"github.com/statuswire/statuswire/internal/fanout"
 	"github.com/statuswire/statuswire/internal/session"
 )
-
-// A socket keeps the write deadline that its queue was last written under. When
-// that had passed, direct writes failed for it, and the frames were lost unseen.
-func TestABrowserThatWasSlowOnceStillGetsWhatIsWrittenLongAfter(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer listener.Close()
-	browser, err := net.Dial("tcp", listener.Addr().String())
-	must(t, err)
-	defer browser.Close()
-	conn, err := listener.Accept()
-	must(t, err)
-	defer conn.Close()
-	raw, err := conn.(*net.TCPConn).SyscallConn()
-	must(t, err)
-
-	const stall = 500 * time.Millisecond
-	out := gateway.NewOutbox(conn, 64<<20, stall)
-	must(t, browser.SetReadDeadline(time.Now().Add(patience)))
-	frame := bytes.Repeat([]byte("x"), 64<<10)
-	sent := 0
-	for out.Backlog() == 0 { // until the kernel takes no more
-		out.Frame(frame)
-		sent += len(frame)
-	}
-	_, err = io.CopyN(io.Discard, browser, int64(sent))
-	must(t, err)
-	eventually(t, "the queue is empty and its deadline has passed", func() bool {
-		return out.Backlog() == 0 && errors.Is(raw.Write(func(uintptr) bool { return true }), os.ErrDeadlineExceeded)
-	})
-
-	out.Frame([]byte("later"))
-	got := make([]byte, len("later"))
-	_, err = io.ReadFull(browser, got)
-	must(t, err)
-	if string(got) != "later" {
-		t.Fatalf("got %q", got)
-	}
-}
 
 func TestARunIsWrittenAtOnceButForWhatTheBrowserMayNotHave(t *testing.T) {
 	run := &fanout.Run{}
