@@ -105,3 +105,43 @@ func TestTheAuditIsReadWithTheNATSCommandLine(t *testing.T) {
 		s.wantAct(t, `"kind":"conversation_deleted"`) // they take more
 	})
 }
+
+// After a crash each record that was written is there, what waited is not, and the
+// counts are a lower bound.
+func TestAfterACrashTheAuditHasWhatWasWritten(t *testing.T) {
+	dir := t.TempDir()
+	s := startStatuswireIn(t, dir)
+	s.run(t, "conversation", "create", "c1", "--owner", "alice")
+	s.wantAct(t, `"kind":"conversation_created"`)
+	const each = 5
+	refuse := func(origin string) {
+		t.Helper()
+		for range each {
+			refuseOrigin(t, s, origin)
+		}
+	}
+	count := func(records []auditRecord) (n int) {
+		for _, r := range records {
+			n += r.Count
+		}
+		return n
+	}
+	refuse("https://before.example")
+	s.wantAudit(t, `"origin":"https://before.example"`)
+	before := auditOf(t, s)
+	refuse("https://last.example")
+	s.Kill()
+
+	s = startStatuswireIn(t, dir)
+	after := auditOf(t, s)
+	for _, r := range before {
+		if !slices.Contains(after, r) {
+			t.Errorf("the crash has taken %s", r.text)
+		}
+	}
+	if n := count(after); n < count(before) || n > 1+2*each {
+		t.Errorf("the counts add up to %d, they were %d of %d before the last %d", n, count(before), 1+each, each)
+	}
+	refuse("https://after.example")
+	s.wantAudit(t, `"origin":"https://after.example"`)
+}
