@@ -168,7 +168,7 @@ func TestARefusalWithoutReplyIsLoggedWithoutItsPayload(t *testing.T) {
 	}
 	eventually(t, "all are refused", func() bool { return h.broadcaster.Stats().Refused["unknown_conversation"] == 1000 })
 	text := h.log.String()
-	for _, want := range []string{"submit.nobody.engine", "unknown conversation", "err_code=20002"} {
+	for _, want := range []string{" subject=status.nobody.engine ", "unknown conversation", "err_code=20002"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the log does not say %q: %s", want, text)
 		}

@@ -26,8 +26,7 @@ func (b *Broadcaster) submit(m *nats.Msg) *status.Error {
 	}
 	c, cat, err := status.ParseSubmitSubject(m.Subject)
 	if err != nil {
-		public := "status." + strings.TrimPrefix(m.Subject, "submit.")
-		return status.ErrBadSubject.Withf("subject %s is not status.<conversation>.<category>: %v", status.Quote(public), err)
+		return status.ErrBadSubject.Withf("subject %s is not status.<conversation>.<category>: %v", status.Quote(published(m.Subject)), err)
 	}
 	stored, err := status.Normalize(m.Data, cat, time.Now())
 	if err != nil {
@@ -101,17 +100,23 @@ func (b *Broadcaster) forward(m *nats.Msg) *status.Error {
 	return status.ErrUnavailable.Withf("the status cannot be stored at the moment: publish again with the same id")
 }
 
+// published is the subject as the publisher has it; the account's mapping has made it
+// submit.….
+func published(subject string) string {
+	return "status." + strings.TrimPrefix(subject, "submit.")
+}
+
 // refuse answers the publisher, or the log when there is nobody to answer.
 func (b *Broadcaster) refuse(m *nats.Msg, refusal *status.Error) {
 	b.counts.refuse(refusal)
 	if !canAnswer(m.Reply) {
 		b.counts.unanswered.Add(1)
-		b.opts.Logger.Warn("refused a status that has no reply subject", "subject", status.Quote(m.Subject), "reason", refusal.Description, "err_code", refusal.ErrCode)
+		b.opts.Logger.Warn("refused a status that has no reply subject", "subject", published(m.Subject), "reason", refusal.Description, "err_code", refusal.ErrCode)
 		return
 	}
 	if err := b.nc.Publish(m.Reply, refusal.Response()); err != nil {
 		b.counts.unanswered.Add(1)
-		b.opts.Logger.Warn("cannot answer a refused status", "subject", status.Quote(m.Subject), "reason", refusal.Description, "error", err)
+		b.opts.Logger.Warn("cannot answer a refused status", "subject", published(m.Subject), "reason", refusal.Description, "error", err)
 	}
 }
 
