@@ -26,7 +26,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: build ## the edge with its page and a demo conversation, all embedded
+run: build ## the server with its page and a demo conversation
 	$(BIN) serve --demo --data data
 
 .PHONY: build

@@ -2,6 +2,8 @@ package bench
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -16,9 +18,10 @@ func Main(name string, run func(ctx context.Context, args []string) error) {
 	Exit(name, run(ctx, os.Args[1:]))
 }
 
-// Exit ends the command with the name: with 1 and the error, if there is one.
+// Exit ends the command with the name: with 1 and the error, if there is one. To ask
+// for help is none.
 func Exit(name string, err error) {
-	if err != nil {
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, name+":", err)
 		os.Exit(1)
 	}
