@@ -14,9 +14,28 @@ var (
 	definedTest = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z]\w*)\(`)
 )
 
-// TestEachThreatHasItsTest holds that the tests which the page on security names are
-// in the repository, and that no threat is without one.
-func TestEachThreatHasItsTest(t *testing.T) {
+// TestEveryTestThatIsNamedExists holds for what a page has in backquotes and looks like
+// the name of a test.
+func TestEveryTestThatIsNamedExists(t *testing.T) {
+	defined := definedTests(t)
+	names := 0
+	for _, page := range pages(t) {
+		for number, line := range prose(t, page) {
+			for _, m := range namedTest.FindAllStringSubmatch(line, -1) {
+				names++
+				if !defined[m[1]] {
+					t.Errorf("%s:%d: there is no test %s", page, number+1, m[1])
+				}
+			}
+		}
+	}
+	if names < 50 {
+		t.Errorf("only %d names were found: is the pattern still right?", names)
+	}
+}
+
+func definedTests(t *testing.T) map[string]bool {
+	t.Helper()
 	cmd := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "*_test.go")
 	cmd.Dir = ".."
 	out, err := cmd.Output()
@@ -33,29 +52,39 @@ func TestEachThreatHasItsTest(t *testing.T) {
 			defined[m[1]] = true
 		}
 	}
-	page, err := os.ReadFile("security.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, threats, found := strings.Cut(string(page), "## Threat by threat")
-	threats, _, _ = strings.Cut(threats, "## What does not hold")
-	rows := 0
-	for line := range strings.Lines(threats) {
-		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| threat ") {
-			continue
+	return defined
+}
+
+// TestEachClaimHasItsTest holds that no threat of the page on security and no claim of
+// the one on the audit is without a test.
+func TestEachClaimHasItsTest(t *testing.T) {
+	for _, table := range []struct {
+		page, from, to string
+		rows           int
+	}{
+		{"security.md", "## Threat by threat", "## What does not hold", 30},
+		{"audit.md", "## What shows it", "", 10},
+	} {
+		text, err := os.ReadFile(table.page)
+		if err != nil {
+			t.Fatal(err)
 		}
-		rows++
-		named := namedTest.FindAllStringSubmatch(line, -1)
-		if len(named) == 0 {
-			t.Errorf("no test is named in: %s", line)
+		_, claims, _ := strings.Cut(string(text), table.from)
+		if table.to != "" {
+			claims, _, _ = strings.Cut(claims, table.to)
 		}
-		for _, m := range named {
-			if !defined[m[1]] {
-				t.Errorf("there is no test %s", m[1])
+		rows := 0
+		for line := range strings.Lines(claims) {
+			if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| threat ") || strings.HasPrefix(line, "| claim ") {
+				continue
+			}
+			rows++
+			if !namedTest.MatchString(line) {
+				t.Errorf("%s: no test is named in: %s", table.page, line)
 			}
 		}
-	}
-	if !found || rows < 20 {
-		t.Errorf("%d threats were found: is the page still what it was?", rows)
+		if rows < table.rows {
+			t.Errorf("%s: %d rows were found: is the page still what it was?", table.page, rows)
+		}
 	}
 }
