@@ -86,6 +86,14 @@ bench: build ## CPU per delivery beside write(2) and nats-server: about 10 minut
 bench-reconnect: build $(TOOLS)/centrifugo ## 2,000 browsers come back at once, beside Centrifugo: about 6 minutes
 	go run ./bench/cmd/reconnect -statuswire $(BIN) -centrifugo $(TOOLS)/centrifugo
 
+.PHONY: bench-idle
+bench-idle: build $(TOOLS)/centrifugo ## memory of idle sockets, 2,000 and 10,000, beside Centrifugo: about 8 minutes
+	go run ./bench/cmd/idle -statuswire $(BIN) -centrifugo $(TOOLS)/centrifugo
+
+.PHONY: bench-latency
+bench-latency: build $(TOOLS)/centrifugo ## how long lone messages take, beside Centrifugo: about 2 minutes
+	go run ./bench/cmd/latency -statuswire $(BIN) -centrifugo $(TOOLS)/centrifugo
+
 .PHONY: fuzz
 fuzz: ## fuzz every parser of untrusted bytes, FUZZTIME=30s each
 	@set -e; for pkg in $$(go list ./...); do \
@@ -136,6 +144,9 @@ $(TOOLS)/staticcheck:
 # To compare with, nothing of it is in the program: some minutes to build.
 $(TOOLS)/centrifugo:
 	GOBIN=$(TOOLS) go install github.com/centrifugal/centrifugo/v6@$(CENTRIFUGO_VERSION)
+
+# So that a tool can be named as one types it.
+.tools/bin/%: $(TOOLS)/% ;
 
 .PHONY: clean
 clean: ## what was built; not the data

@@ -38,8 +38,8 @@ type crowd struct {
 type member struct {
 	crowd  *crowd
 	fd     int
-	stream stream
-	next   int // the number of the message that comes next
+	feed   func([]byte) error // takes what is read
+	next   int                // the number of the message that comes next
 	ponged bool
 }
 
@@ -52,9 +52,16 @@ const (
 
 func userOf(i int) string { return fmt.Sprintf("user%d", i/maxPerUser) }
 
-// openCrowd opens the sockets one after the other and logs each in: hello is what
-// it sends first, or nil for nothing.
-func openCrowd(ctx context.Context, addr string, row Row, begun time.Time, hello func(i int) []byte) (*crowd, error) {
+// crowdUsers are those of the row's sockets.
+func crowdUsers(row Row) (users []string) {
+	for i := 0; i < row.Sockets; i += maxPerUser {
+		users = append(users, userOf(i))
+	}
+	return users
+}
+
+// openCrowd opens the sockets one after the other and logs each in.
+func openCrowd(ctx context.Context, addr string, row Row, begun time.Time, speech tongue) (*crowd, error) {
 	to, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return nil, err
@@ -69,13 +76,14 @@ func openCrowd(ctx context.Context, addr string, row Row, begun time.Time, hello
 			break
 		}
 		m := &member{crowd: c, next: i % row.Subjects}
+		m.feed = speech.feed(m)
 		if m.fd, err = dial(to, i); err != nil {
 			break
 		}
 		c.members[int32(m.fd)] = m
 		c.list = append(c.list, m)
-		if hello != nil {
-			if err = m.login(to.String(), hello(i)); err != nil {
+		if speech.hello != nil {
+			if err = m.login(to.String(), speech.path, speech.hello(i)); err != nil {
 				err = fmt.Errorf("socket %d: %w", i, err)
 				break
 			}
@@ -162,7 +170,7 @@ func (m *member) take(buf []byte) error {
 		return errors.New("the server closed it without a word")
 	}
 	m.crowd.bytes += int64(n)
-	return m.stream.feed(buf[:n], m)
+	return m.feed(buf[:n])
 }
 
 func (m *member) message(_, body []byte) error {
@@ -180,15 +188,18 @@ func (m *member) message(_, body []byte) error {
 	return nil
 }
 
-func (m *member) framePing(body []byte) error { return m.send(10, body) }
+func (m *member) framePing(body []byte) error { return m.send(opPong, body) }
 
-func (m *member) ping() error { return m.send(2, []byte("PONG\r\n")) }
+func (m *member) ping() error { return m.send(opBinary, []byte("PONG\r\n")) }
 
 func (m *member) pong() { m.ponged = true }
 
 // send writes one frame.
 func (m *member) send(op byte, payload []byte) error {
-	b := appendMasked(nil, op, payload)
+	return m.write(appendMasked(nil, op, payload))
+}
+
+func (m *member) write(b []byte) error {
 	n, err := unix.Write(m.fd, b)
 	if err == nil && n < len(b) {
 		err = fmt.Errorf("the server takes only %d of %d bytes", n, len(b))

@@ -18,6 +18,8 @@
 // Replay measures something else: what reading a long history does to the server's
 // memory and to the delivery of what is published meanwhile.
 //
+// RunIdle measures what sockets take on which nothing happens, beside Centrifugo.
+//
 // RunJunk measures what logins cost: those with a token that nobody has signed,
 // beside valid ones.
 //

@@ -10,9 +10,9 @@ import (
 )
 
 // login upgrades the socket (RFC 6455, section 4.1), sends hello, and returns
-// when the server has answered the PING in it: then the subscription stands.
-func (m *member) login(host string, hello []byte) error {
-	request := "GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+// when the server has answered all of it: then the subscription stands.
+func (m *member) login(host, path string, hello []byte) error {
+	request := "GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 	if _, err := unix.Write(m.fd, []byte(request)); err != nil {
 		return err
@@ -21,10 +21,10 @@ func (m *member) login(host string, hello []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := m.send(2, hello); err != nil {
+	if err := m.write(hello); err != nil {
 		return err
 	}
-	if err := m.stream.feed(answer, m); err != nil {
+	if err := m.feed(answer); err != nil {
 		return err
 	}
 	buf := make([]byte, 4096)
@@ -38,7 +38,7 @@ func (m *member) login(host string, hello []byte) error {
 		case n == 0:
 			return errors.New("the server closed the socket at the login")
 		}
-		if err := m.stream.feed(buf[:n], m); err != nil {
+		if err := m.feed(buf[:n]); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -60,13 +61,19 @@ func (r Row) Validate() error {
 type Options struct {
 	// Row is the traffic.
 	Row Row
+	// Servers are those that are measured, in the order of the report, beside Before.
+	// None: Floor, RawNATS and Statuswire.
+	Servers []string
 	// Statuswire is the path of the binary that is measured.
 	Statuswire string
 	// Before is the path of another binary of Statuswire, measured as well; "" for
 	// none.
 	Before string
+	// Centrifugo is the path of its binary.
+	Centrifugo string
 	// Self is the program that becomes a floor or a nats-server when it is called
-	// with the arguments "serve" and a name, and answers them by calling Serve.
+	// with the arguments "serve" and a name, and answers them by calling Serve. Only
+	// these two need it.
 	Self string
 	// Duration is how long each server is measured in each round.
 	Duration time.Duration
@@ -78,15 +85,38 @@ type Options struct {
 	Log io.Writer
 }
 
+// errNoCentrifugo is for a run that measures it.
+var errNoCentrifugo = errors.New("no Centrifugo: get it with `make .tools/bin/centrifugo`")
+
+// servers are all that are measured.
+func (o Options) servers() []string {
+	names := o.Servers
+	if len(names) == 0 {
+		names = []string{Floor, RawNATS, Statuswire}
+	}
+	if o.Before != "" {
+		names = append(slices.Clone(names), Before)
+	}
+	return names
+}
+
 // Validate says what is missing or out of range.
 func (o Options) Validate() error {
 	if err := o.Row.Validate(); err != nil {
 		return err
 	}
+	servers := o.servers()
+	for _, name := range servers {
+		if !slices.Contains([]string{Floor, RawNATS, Statuswire, Before, Centrifugo}, name) {
+			return fmt.Errorf("there is no server %q", name)
+		}
+	}
 	switch {
 	case o.Statuswire == "":
 		return errors.New("no binary to measure: build it with `make build`")
-	case o.Self == "":
+	case o.Centrifugo == "" && slices.Contains(servers, Centrifugo):
+		return errNoCentrifugo
+	case o.Self == "" && (slices.Contains(servers, Floor) || slices.Contains(servers, RawNATS)):
 		return errors.New("no program for the other servers")
 	case o.Duration < 100*time.Millisecond || o.Duration > time.Hour:
 		return fmt.Errorf("a duration of %v: use 100ms to 1h", o.Duration)

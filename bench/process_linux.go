@@ -23,7 +23,7 @@ const stopTimeout = 20 * time.Second
 // process is a server in a process of its own.
 type process struct {
 	cmd   *exec.Cmd
-	stdin io.Closer
+	stdin io.WriteCloser
 	lines *bufio.Scanner // its standard output
 	ended chan struct{}  // closed when it has ended
 }

@@ -28,6 +28,7 @@ type ServerReport struct {
 type Measurement struct {
 	PerDelivery time.Duration // CPU time of the server's process, user and system
 	P50, P99    time.Duration // from the publisher's call to the read
+	P999, Max   time.Duration // likewise
 	Rate        float64       // messages a second
 	Others      float64       // CPU time of all else on the machine, 1 is all of the machine
 	Stolen      float64       // CPU time that the host gave to others

@@ -49,12 +49,8 @@ func Run(ctx context.Context, opts Options) (_ Report, err error) {
 			b.close()
 		}
 	}()
-	names := []string{Floor, RawNATS, Statuswire}
-	if opts.Before != "" {
-		names = append(names, Before)
-	}
 	begun := time.Now()
-	for _, name := range names {
+	for _, name := range opts.servers() {
 		s, err := startServer(ctx, name, opts, filepath.Join(dir, name))
 		if err != nil {
 			return report, fmt.Errorf("%s: %w", name, err)
@@ -152,6 +148,7 @@ func (r *Report) measure(ctx context.Context, b *bout, server, round int, opts O
 		Stolen:      took.stolen,
 	}
 	m.P50, m.P99 = percentiles(latencies)
+	m.P999, m.Max = latencies[len(latencies)*999/1000], latencies[len(latencies)-1]
 	s.Rounds = append(s.Rounds, m)
 	fmt.Fprintf(opts.Log, "round %d %-10s %6.2f µs/delivery, p50 %v, p99 %v, %.0f msg/s, others %.0f %%, stolen %.0f %%\n",
 		round+1, b.name, micros(m.PerDelivery), m.P50.Round(time.Microsecond), m.P99.Round(time.Microsecond), m.Rate, 100*m.Others, 100*m.Stolen)

@@ -58,6 +58,59 @@ func TestEveryServerIsMeasuredAndLosesNothing(t *testing.T) {
 	}
 }
 
+func TestTheLatencyOfLoneMessagesIsMeasured(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the binary and takes some seconds")
+	}
+	opts := bench.DefaultLatency()
+	opts.Statuswire, opts.Servers, opts.Log = build(t), []string{bench.Statuswire}, t.Output()
+	opts.Row.Sockets, opts.Row.Subjects, opts.Row.Rate = 20, 20, 200
+	opts.Duration, opts.WarmUp, opts.Rounds = 200*time.Millisecond, 100*time.Millisecond, 2
+	report, err := bench.Run(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range report.Servers[0].Rounds {
+		if m.P50 <= 0 || m.P99 < m.P50 || m.P999 < m.P99 || m.Max < m.P999 {
+			t.Errorf("%+v", m)
+		}
+	}
+	var text strings.Builder
+	if err := report.PrintLatency(&text); err != nil || !strings.Contains(text.String(), "\n| statuswire | ") {
+		t.Errorf("%v: %s", err, text.String())
+	}
+}
+
+func TestSocketsAreHeldAndTheirMemoryIsMeasured(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the binary and takes some seconds")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := bench.DefaultIdle()
+	opts.Statuswire, opts.Servers, opts.Self, opts.Log = build(t), []string{bench.Statuswire}, self, t.Output()
+	opts.Rows = []bench.IdleRow{{Name: "few", Sockets: 200, Subjects: 100, Hold: 100 * time.Millisecond}}
+	opts.Rounds = 2
+	report, err := bench.RunIdle(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Crowds) != 1 || len(report.Crowds[0].Rounds) != 2 {
+		t.Fatalf("%+v", report)
+	}
+	for _, m := range report.Crowds[0].Rounds {
+		if m.Before < 1<<20 || m.Held <= m.Before || m.After < 1<<20 || m.PerLogin <= 0 {
+			t.Errorf("%+v", m)
+		}
+	}
+	var text strings.Builder
+	if err := report.Print(&text); err != nil || !strings.Contains(text.String(), "| few | 200 ") {
+		t.Errorf("%v: %s", err, text.String())
+	}
+}
+
 // build returns the path of the program, built from here.
 func build(t *testing.T) string {
 	t.Helper()

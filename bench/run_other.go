@@ -20,6 +20,9 @@ func Replay(context.Context, ReplayOptions) (ReplayReport, error) {
 // RunStorm is for Linux only.
 func RunStorm(context.Context, StormOptions) (StormReport, error) { return StormReport{}, errLinuxOnly }
 
+// RunIdle is for Linux only.
+func RunIdle(context.Context, IdleOptions) (IdleReport, error) { return IdleReport{}, errLinuxOnly }
+
 // RunJunk is for Linux only.
 func RunJunk(context.Context, JunkOptions) (JunkReport, error) { return JunkReport{}, errLinuxOnly }
 

@@ -37,6 +37,9 @@ func Serve(args []string) error {
 	if len(args) == 1 && args[0] == RawNATS {
 		return serveNATS(os.Stdin, os.Stdout)
 	}
+	if len(args) == 1 && args[0] == "crowd" {
+		return serveCrowd(os.Stdin, os.Stdout)
+	}
 	return fmt.Errorf("nothing is known of %q", args)
 }
 
@@ -46,6 +49,8 @@ func startServer(ctx context.Context, name string, opts Options, dir string) (se
 		return startFloor(opts)
 	case RawNATS:
 		return startNATS(opts)
+	case Centrifugo:
+		return startCentrifugo(opts.Log, opts.Centrifugo, dir, opts.Row.Subjects)
 	}
 	binary := opts.Statuswire
 	if name == Before {
@@ -86,7 +91,7 @@ func startFloor(opts Options) (*floorServer, error) {
 func (s *floorServer) process() *process { return s.child }
 
 func (s *floorServer) open(ctx context.Context, row Row, begun time.Time) (*crowd, error) {
-	c, err := openCrowd(ctx, s.addr, row, begun, nil)
+	c, err := openCrowd(ctx, s.addr, row, begun, tongue{feed: natsFeed})
 	if err != nil {
 		return nil, err
 	}
@@ -168,15 +173,7 @@ func startNATS(opts Options) (*natsServer, error) {
 func (s *natsServer) process() *process { return s.child }
 
 func (s *natsServer) open(ctx context.Context, row Row, begun time.Time) (*crowd, error) {
-	return openCrowd(ctx, s.ws, row, begun, func(i int) []byte {
-		return hello(`"verbose":false`, row, i)
-	})
-}
-
-// hello is CONNECT, SUB and PING of socket i.
-func hello(fields string, row Row, i int) []byte {
-	return fmt.Appendf(nil, "CONNECT {%s,\"protocol\":1,\"headers\":true,\"no_responders\":true,\"lang\":\"bench\",\"version\":\"1\"}\r\nSUB %s %s\r\nPING\r\n",
-		fields, subjectOf(i%row.Subjects), sidOf(i))
+	return openCrowd(ctx, s.ws, row, begun, natsTongue(nil, row))
 }
 
 // publish adds the headers that a stored status has, so that the bytes are the same.

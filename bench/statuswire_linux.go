@@ -163,18 +163,17 @@ func (s *statuswireServer) connect() error {
 
 func (s *statuswireServer) process() *process { return s.child }
 
+func (s *statuswireServer) order(row Row) (crowdOrder, error) {
+	tokens, err := s.tokens(crowdUsers(row))
+	return crowdOrder{Server: Statuswire, Address: strings.TrimPrefix(s.endpoints.WS, "ws://"), Row: row, Tokens: tokens}, err
+}
+
 func (s *statuswireServer) open(ctx context.Context, row Row, begun time.Time) (*crowd, error) {
-	var users []string
-	for i := 0; i < row.Sockets; i += maxPerUser {
-		users = append(users, userOf(i))
-	}
-	tokens, err := s.tokens(users)
+	order, err := s.order(row)
 	if err != nil {
 		return nil, err
 	}
-	return openCrowd(ctx, strings.TrimPrefix(s.endpoints.WS, "ws://"), row, begun, func(i int) []byte {
-		return hello(fmt.Sprintf(`"auth_token":%q`, tokens[userOf(i)]), row, i)
-	})
+	return order.open(ctx, begun)
 }
 
 // tokens makes one for each of the users.

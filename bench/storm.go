@@ -48,7 +48,7 @@ func (o StormOptions) Validate() error {
 	case o.needs(Statuswire) && o.Statuswire == "":
 		return errors.New("no binary to measure: build it with `make build`")
 	case o.needs(Centrifugo) && o.Centrifugo == "":
-		return errors.New("no Centrifugo: get it with `make .tools/bin/centrifugo`")
+		return errNoCentrifugo
 	case o.Clients < 1 || o.Clients > 10_000:
 		return fmt.Errorf("%d clients: use 1 to 10000", o.Clients)
 	case o.Subjects < 1 || o.Subjects > o.Clients || o.Clients > maxTabs*o.Subjects:

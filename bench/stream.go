@@ -17,10 +17,13 @@ type frames struct {
 	rest []byte // the beginning of a frame that is not whole yet
 }
 
-// What a server may send.
+// Opcodes of frames.
 const (
-	opPing = 9
-	opEnd  = 8
+	opText   = 1
+	opBinary = 2
+	opEnd    = 8
+	opPing   = 9
+	opPong   = 10
 )
 
 // events are called for what is in the frames.
