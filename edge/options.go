@@ -55,8 +55,8 @@ type HistoryOptions struct {
 	// MaxBytes bounds the statuses of one answer, headers included; what is left
 	// has to be asked for again. Default 8 MiB.
 	MaxBytes int
-	// MaxAge bounds an answer from the arrival of its request. It is below the
-	// time in which nats.conf lets the edge respond, a minute. Default 45 s.
+	// MaxAge bounds an answer from the arrival of its request; what is left has to be
+	// asked for again. Default 45 s.
 	MaxAge time.Duration
 	// FlowTimeout is how long a browser may leave no room before its answer is
 	// cut, and how long an answer may find nothing to send. It is below the gateway's
