@@ -5,16 +5,17 @@ import (
 	"io/fs"
 )
 
-// MissingError says that a data folder has no keys yet, or not all. It wraps
-// os.ErrNotExist.
+// MissingError says that a data folder does not have a key which each start makes. It
+// wraps os.ErrNotExist.
 type MissingError struct {
 	DataDir string
+	Path    string // of the key
 	err     error
 }
 
 // Error implements error.
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("no keys in %s: start `statuswire serve --data %s` once", e.DataDir, e.DataDir)
+	return fmt.Sprintf("there is no %s: a start of `statuswire serve --data %s` makes it", e.Path, e.DataDir)
 }
 
 // Unwrap implements errors.Unwrap.

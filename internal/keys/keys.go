@@ -103,7 +103,7 @@ func Load(dataDir string) (*Set, error) {
 // do when there is none.
 func ReadOperator(dataDir string) (nkeys.KeyPair, error) {
 	kp, err := readKey(OperatorFile(dataDir), nkeys.PrefixByteUser)
-	return kp, hintMissing(dataDir, err)
+	return kp, hintMissing(dataDir, OperatorFile(dataDir), err)
 }
 
 // NamedFile is the path of the seed of a named key below the data folder.
@@ -137,13 +137,14 @@ func ReadNamed(dataDir, name string) (nkeys.KeyPair, error) {
 // ReadTokenSecret reads the secret of the development tokens and makes nothing.
 // The error says what to do when there is none.
 func ReadTokenSecret(dataDir string) ([]byte, error) {
-	secret, err := readSecret(filepath.Join(Dir(dataDir), secretFile))
-	return secret, hintMissing(dataDir, err)
+	path := filepath.Join(Dir(dataDir), secretFile)
+	secret, err := readSecret(path)
+	return secret, hintMissing(dataDir, path, err)
 }
 
-func hintMissing(dataDir string, err error) error {
+func hintMissing(dataDir, path string, err error) error {
 	if errors.Is(err, os.ErrNotExist) {
-		return &MissingError{DataDir: dataDir, err: err}
+		return &MissingError{DataDir: dataDir, Path: path, err: err}
 	}
 	return err
 }

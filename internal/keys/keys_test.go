@@ -166,8 +166,8 @@ func TestReadersWithoutKeysSayWhatToDo(t *testing.T) {
 	dir := t.TempDir()
 	_, operatorErr := keys.ReadOperator(dir)
 	_, secretErr := keys.ReadTokenSecret(dir)
-	want := "no keys in " + dir + ": start `statuswire serve --data " + dir + "` once"
-	for _, err := range []error{operatorErr, secretErr} {
+	for file, err := range map[string]error{"operator.nk": operatorErr, "token.secret": secretErr} {
+		want := "there is no " + filepath.Join(dir, "keys", file) + ": a start of `statuswire serve --data " + dir + "` makes it"
 		if err == nil || err.Error() != want {
 			t.Errorf("error %v, want %q", err, want)
 		}
