@@ -20,15 +20,18 @@ const module = "github.com/statuswire/statuswire"
 // floors is the house: a package may import what stands on a lower floor, never
 // what stands on its own or above.
 var floors = map[string]int{
-	"cmd/statuswire": 5,
-	"config":         4,
-	"app":            3,
+	"cmd/statuswire": 9,
+	"config":         8,
+	"app":            7,
 
-	"gateway":     2,
-	"authcallout": 2,
-	"broadcaster": 2,
-	"edge":        2,
-	"admin":       2,
+	"gateway":     6,
+	"authcallout": 6,
+	"broadcaster": 6,
+	"edge":        6,
+	"admin":       6,
+
+	// The rooms of a browser, up to the endpoint.
+	"internal/refusal": 2,
 
 	"internal/engine":                  1,
 	"internal/fanout":                  1,

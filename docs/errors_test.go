@@ -21,7 +21,7 @@ func TestErrorsPageHasEveryTextOfTheGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{"../gateway/refusal.go", "../internal/identity/errors.go"} {
+	for _, file := range []string{"../internal/refusal/closing.go", "../internal/refusal/upgrade.go", "../internal/refusal/reasons.go", "../internal/identity/errors.go"} {
 		texts := literals(t, file)
 		if len(texts) < 10 {
 			t.Errorf("%s has only %d texts: is it still the place?", file, len(texts))

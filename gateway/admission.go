@@ -9,6 +9,7 @@ import (
 	"github.com/statuswire/statuswire/internal/httpconn"
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -76,16 +77,16 @@ func (a *admission) enter(now time.Time, from netip.AddrPort, conn *httpconn.Con
 // limitedConnection notes a hit of one of the limits here.
 func (g *Gateway) limitedConnection(v limit.Verdict, p *place, user status.UserID) {
 	g.deps.Metrics.Refused(metrics.Refusal(v.Name), v.Dry)
-	why := upgradeLimited(v)
-	if text := loginLimited(v); text != "" {
-		why = refusedUpgrade{code: int(statusTryAgainLater), text: text}
+	why := refusal.UpgradeLimited(v)
+	if text := refusal.LoginLimited(v); text != "" {
+		why = &refusal.Upgrade{Code: int(refusal.TryAgainLater), Text: text}
 		if p.stream {
-			why.code = http.StatusTooManyRequests
+			why.Code = http.StatusTooManyRequests
 		}
 	}
 	g.deps.Audit.Record(audit.Event{
 		Kind: audit.KindLimited, Limit: string(v.Name), DryRun: v.Dry,
-		User: user, Address: addressText(p.from), Reason: why.text, Code: why.code,
+		User: user, Address: addressText(p.from), Reason: why.Text, Code: why.Code,
 	})
 }
 

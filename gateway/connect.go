@@ -8,6 +8,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -40,7 +41,7 @@ const (
 func (s *webSocket) doConnect(raw []byte) error {
 	var opts connectOptions
 	if err := json.Unmarshal(raw, &opts); err != nil {
-		return end(closeDenied("CONNECT is not valid JSON"))
+		return refusal.End(refusal.CloseDenied("CONNECT is not valid JSON"))
 	}
 	if opts.AuthToken == "" {
 		opts.AuthToken = opts.Pass
@@ -50,13 +51,13 @@ func (s *webSocket) doConnect(raw []byte) error {
 	}
 	opts.Pass = ""
 	if opts.AuthToken == "" {
-		return end(closeDenied(reasonNoToken))
+		return refusal.End(refusal.CloseDenied(refusal.ReasonNoToken))
 	}
 	var join status.ConversationID
 	if opts.User != "" {
 		c, err := status.ParseConversationID(opts.User)
 		if err != nil {
-			return end(closeDenied(err.Error()))
+			return refusal.End(refusal.CloseDenied(err.Error()))
 		}
 		join = c
 	}
@@ -86,11 +87,11 @@ func (s *socket) login(ctx context.Context, opts connectOptions, join status.Con
 		return s.refusedLogin(err)
 	}
 	if !cred.attach(s) {
-		return end(closePassing(reasonUnavailable))
+		return refusal.End(refusal.ClosePassing(refusal.ReasonUnavailable))
 	}
 	grant, _ := s.held()
 	if v := s.place.loggedIn(grant.User); v.Refused() {
-		return end(closeLimited(reasonUserConnections(v), retryAfterOthers))
+		return refusal.End(refusal.CloseLimited(refusal.ReasonUserConnections(v), refusal.RetryAfterOthers))
 	}
 	s.startMeters()
 	return nil
@@ -102,19 +103,19 @@ func (s *socket) refusedLogin(err error) error {
 	var limited limitedLogin
 	switch {
 	case errors.As(err, &limited):
-		return end(closeLimited(limited.Error(), limited.RetryAfterSeconds()))
+		return refusal.End(refusal.CloseLimited(limited.Error(), limited.RetryAfterSeconds()))
 	case errors.As(err, &denial) && denial.Final:
 		s.denied(denial)
-		why := closeDenied(denial.Reason)
-		why.user = denial.User
-		return end(why)
+		why := refusal.CloseDenied(denial.Reason)
+		why.User = denial.User
+		return refusal.End(why)
 	}
-	if r := grantRefusal(err); r.is() {
+	if r := grantRefusal(err); r.Is() {
 		s.note("", r)
-		return end(closeLimited(r.reason, cmp.Or(r.retryAfter, retryAfterOthers)))
+		return refusal.End(refusal.CloseLimited(r.Reason, cmp.Or(r.RetryAfter, refusal.RetryAfterOthers)))
 	}
 	s.gateway.opts.Logger.Warn("no verdict for a browser", "remote", s.remote, "error", err)
-	return end(closePassing(reasonUnavailable))
+	return refusal.End(refusal.ClosePassing(refusal.ReasonUnavailable))
 }
 
 // credentialKey finds the grant that a token already holds. Only a hash of the

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -208,7 +209,7 @@ func (c *credential) ensure(ctx context.Context, s *socket, opts connectOptions,
 		if kept != nil {
 			kept.Close()
 		}
-		return &session.Denial{Reason: reasonOtherUser, Final: true}
+		return &session.Denial{Reason: refusal.ReasonOtherUser, Final: true}
 	}
 	if kept != nil {
 		s.keepLink(kept)
@@ -299,17 +300,17 @@ var (
 // grantLimited is the error of a change of the grant that the limit does not let pass.
 type grantLimited struct{ limit.Verdict }
 
-func (l *grantLimited) Error() string { return reasonTooManyGrantChanges(l.Verdict) }
+func (l *grantLimited) Error() string { return refusal.ReasonTooManyGrantChanges(l.Verdict) }
 
 // expire ends the sockets whose grant is over.
 func (c *credential) expire(old *session.Grant) {
 	if c.gateway.dropIfIdle(c) || c.current() != old {
 		return
 	}
-	c.closeAll(closeExpired)
+	c.closeAll(refusal.CloseExpired())
 }
 
-func (c *credential) closeAll(why closing) {
+func (c *credential) closeAll(why refusal.Closing) {
 	for _, s := range c.attached() {
 		s.close(why)
 	}

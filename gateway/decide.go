@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -12,60 +13,60 @@ import (
 // grow is asked for a grant that covers more, when the one held does not cover
 // the subject. It returns the grant of then, and why that does not cover the
 // subject's conversation if it does not.
-type grow func(g *session.Grant) (*session.Grant, refusal)
+type grow func(g *session.Grant) (*session.Grant, refusal.Refusal)
 
 // decideSub returns a refusal, none when the grant covers the SUB, if need be
 // after it has grown.
-func decideSub(g *session.Grant, subject, queue string, more grow) refusal {
+func decideSub(g *session.Grant, subject, queue string, more grow) refusal.Refusal {
 	if queue == sysQueue {
-		return refusal{why: metrics.RefusalPermission}
+		return refusal.Refusal{Why: metrics.RefusalPermission}
 	}
 	if reason := unusable(subject, queue); reason != "" {
-		return refusal{why: metrics.RefusalPermission, reason: reason}
+		return refusal.Refusal{Why: metrics.RefusalPermission, Reason: reason}
 	}
 	if !g.CanSubscribe(subject, queue) {
-		var r refusal
+		var r refusal.Refusal
 		if g, r = more(g); !g.CanSubscribe(subject, queue) {
-			return r.orPermission()
+			return r.OrPermission()
 		}
 	}
 	if _, ok := status.ConversationOf(subject); !ok && !isInbox(subject) || isEdge(subject) {
-		return refusal{why: metrics.RefusalPermission, reason: reasonNotServed}
+		return refusal.Refusal{Why: metrics.RefusalPermission, Reason: refusal.ReasonNotServed}
 	}
-	return refusal{}
+	return refusal.Refusal{}
 }
 
 // decidePub is decideSub for a PUB: a browser publishes nothing but requests.
-func decidePub(g *session.Grant, subject string, more grow) refusal {
+func decidePub(g *session.Grant, subject string, more grow) refusal.Refusal {
 	if !g.CanPublish(subject) {
-		var r refusal
+		var r refusal.Refusal
 		if isEdge(subject) {
 			g, r = more(g)
 		}
 		if !g.CanPublish(subject) {
-			return r.orPermission()
+			return r.OrPermission()
 		}
 	}
 	if subject != status.GatewayToken && subject != status.GatewaySubscriptions && !isEdge(subject) {
-		return refusal{why: metrics.RefusalPermission, reason: reasonNotServed}
+		return refusal.Refusal{Why: metrics.RefusalPermission, Reason: refusal.ReasonNotServed}
 	}
-	return refusal{}
+	return refusal.Refusal{}
 }
 
 // decideJoin returns why the user's grant is not to grow by the conversation;
 // none when it is. cred is nil for a connection that is not there yet.
-func (g *Gateway) decideJoin(ctx context.Context, c status.ConversationID, user status.UserID, cred *credential) refusal {
+func (g *Gateway) decideJoin(ctx context.Context, c status.ConversationID, user status.UserID, cred *credential) refusal.Refusal {
 	admitted, err := g.deps.Directory.Admits(ctx, c, user)
 	switch {
 	case err != nil:
 		g.opts.Logger.Warn("the directory does not answer", "error", err)
-		return refusal{why: metrics.RefusalUnavailable, reason: reasonUnavailable}
+		return refusal.Refusal{Why: metrics.RefusalUnavailable, Reason: refusal.ReasonUnavailable}
 	case !admitted:
-		return refusal{why: metrics.RefusalConversation, reason: status.NotTheirs(string(c))}
+		return refusal.Refusal{Why: metrics.RefusalConversation, Reason: status.NotTheirs(string(c))}
 	case cred != nil && cred.isFull():
-		return refusedGrantFull()
+		return refusal.GrantFull(maxConversations)
 	}
-	return refusal{}
+	return refusal.Refusal{}
 }
 
 // maxQueueBytes bounds the name of a queue group.
@@ -76,18 +77,18 @@ const maxQueueBytes = 128
 // fan-out, which all browsers share, for a line beyond its own limit.
 func unusable(subject, queue string) string {
 	if len(queue) > maxQueueBytes {
-		return reasonLongQueue
+		return refusal.ReasonLongQueue
 	}
 	root, rest, _ := strings.Cut(subject, ".")
 	_, last, more := strings.Cut(rest, ".")
 	switch {
 	case root == "presence" && more:
-		return reasonNotServed
+		return refusal.ReasonNotServed
 	case root != "status" || !more || last == "*" || last == ">":
 		return ""
 	}
 	if _, err := status.ParseCategory(last); err != nil {
-		return reasonNoCategory
+		return refusal.ReasonNoCategory
 	}
 	return ""
 }

@@ -13,7 +13,7 @@
 // One SUB: the grant decides (subscribe.go). Covered: the fan-out has one more
 // receiver. Not covered, but in a conversation that the directory admits the
 // user to: a fresh link brings a grant that covers it, and the SUB goes on.
-// Refused: an -ERR that names the subscription (refusal.go has every text).
+// Refused: an -ERR that names the subscription (internal/refusal has every text).
 //
 // One request: edge.<c>.<verb> goes out on the gateway's own connection with
 // the user's name as the last token; the answer comes back to the socket's own

@@ -9,84 +9,42 @@ import (
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/status"
 )
 
-// refusal is why a SUB or a PUB was refused. The zero value refuses nothing.
-type refusal struct {
-	why    metrics.Refusal
-	limit  limit.Name // the limit that was hit, "" for none
-	reason string     // what the browser is told behind the colon; "" for nothing
-
-	retryAfter int // seconds after which the same may pass; 0 when time alone does not help
-}
-
-func (r refusal) is() bool { return r.why != "" }
-
-// orPermission is r, or that the grant does not cover the subject.
-func (r refusal) orPermission() refusal {
-	if r.is() {
-		return r
-	}
-	return refusal{why: metrics.RefusalPermission}
-}
-
-// inWords is r with a reason for those who do not see what it was about.
-func (r refusal) inWords() refusal {
-	if r.why == metrics.RefusalPermission && r.reason == "" {
-		r.reason = reasonNotGranted
-	}
-	return r
-}
-
-// refusedBy is a refusal by a limit.
-func refusedBy(v limit.Verdict) refusal {
-	return refusal{why: metrics.Refusal(v.Name), limit: v.Name, reason: reasonLimited(v), retryAfter: v.RetryAfterSeconds()}
-}
-
 // grantRefusal is the refusal that an error of ensure is, none for other errors.
-func grantRefusal(err error) refusal {
+func grantRefusal(err error) refusal.Refusal {
 	var limited *grantLimited
 	switch {
 	case errors.As(err, &limited):
-		return refusedBy(limited.Verdict)
+		return refusal.By(limited.Verdict)
 	case errors.Is(err, errGrantFull):
-		return refusedGrantFull()
+		return refusal.GrantFull(maxConversations)
 	}
-	return refusal{}
-}
-
-// refusedGrantFull is a refusal of one more conversation than a grant may cover.
-func refusedGrantFull() refusal {
-	return refusal{why: metrics.RefusalConversations, reason: reasonTooManyConversations(maxConversations)}
-}
-
-// lostAccess is why a subscription ends when its user may not see the
-// conversation any more.
-func lostAccess(c status.ConversationID) refusal {
-	return refusal{why: metrics.RefusalConversation, reason: reasonLostAccess(c)}
+	return refusal.Refusal{}
 }
 
 // refuseSub tells the browser that the SUB is refused, and notes it.
-func (s *webSocket) refuseSub(subject, queue string, r refusal) {
-	s.sendErr(refuseSub(subject, queue, r.reason))
+func (s *webSocket) refuseSub(subject, queue string, r refusal.Refusal) {
+	s.sendErr(refusal.SubText(subject, queue, r.Reason))
 	s.note(subject, r)
 }
 
 // refusePub tells the browser that the PUB is refused, and notes it.
-func (s *webSocket) refusePub(subject string, r refusal) {
-	s.sendErr(refusePub(subject, r.reason))
+func (s *webSocket) refusePub(subject string, r refusal.Refusal) {
+	s.sendErr(refusal.PubText(subject, r.Reason))
 	s.note(subject, r)
 }
 
 // note counts a refusal and writes it to the audit.
-func (s *socket) note(subject string, r refusal) {
-	s.gateway.deps.Metrics.Refused(r.why, false)
+func (s *socket) note(subject string, r refusal.Refusal) {
+	s.gateway.deps.Metrics.Refused(r.Why, false)
 	e := s.event(audit.KindRefused)
-	if r.limit != "" {
-		e.Kind, e.Limit = audit.KindLimited, string(r.limit)
+	if r.Limit != "" {
+		e.Kind, e.Limit = audit.KindLimited, string(r.Limit)
 	}
-	e.Subject, e.Reason = subject, r.reason
+	e.Subject, e.Reason = subject, r.Reason
 	e.Conversation, _ = status.ConversationOf(subject)
 	s.gateway.deps.Audit.Record(e)
 }
@@ -111,20 +69,20 @@ func (g *Gateway) limited(s *socket, v limit.Verdict, subject, reason string) {
 }
 
 // closed notes why a socket was closed, if that is a refusal.
-func (s *socket) closed(why closing) {
-	if why.why != "" {
-		s.gateway.deps.Metrics.Refused(why.why, false)
+func (s *socket) closed(why refusal.Closing) {
+	if why.Why != "" {
+		s.gateway.deps.Metrics.Refused(why.Why, false)
 	}
-	if why.kind == "" {
+	if why.Kind == "" {
 		return
 	}
-	e := s.event(why.kind)
+	e := s.event(why.Kind)
 	e.Reason, e.Code = s.dialect.told(why)
 	if e.User == "" {
-		e.User = why.user
+		e.User = why.User
 	}
-	if why.kind == audit.KindLimited {
-		e.Limit = string(why.why)
+	if why.Kind == audit.KindLimited {
+		e.Limit = string(why.Why)
 	}
 	s.gateway.deps.Audit.Record(e)
 }
@@ -137,7 +95,7 @@ func (s *socket) revoked(lost []*localSub) {
 	})
 	for len(lost) > 0 {
 		conversation, e := lost[0].conversation, s.event(audit.KindRevoked)
-		e.Conversation, e.Reason = conversation, reasonLostAccess(conversation)
+		e.Conversation, e.Reason = conversation, refusal.ReasonLostAccess(conversation)
 		for len(lost) > 0 && lost[0].conversation == conversation {
 			e.Subject, e.Count = strings.TrimSpace(e.Subject+" "+lost[0].subject), e.Count+1
 			lost = lost[1:]

@@ -9,6 +9,7 @@ import (
 
 	"github.com/statuswire/statuswire/internal/directory"
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -55,7 +56,7 @@ type explanation struct {
 
 // outcome is what one connection would get, and the state of its limits.
 type outcome struct {
-	refused refusal
+	refused refusal.Refusal
 	grant   *session.Grant // that decided
 	joined  bool           // the grant held did not do: it would grow
 	usage   []limit.Usage
@@ -143,7 +144,7 @@ func (x *explanation) grant(ctx context.Context) error {
 			from = "grant held, and what the callout would sign now"
 		}
 		x.tellGrant(from, fmt.Sprintf("connection %d", s.id), o)
-		x.Sessions = append(x.Sessions, session.Verdict{ID: s.id, Allowed: !o.refused.is(), Answer: x.answer(o)})
+		x.Sessions = append(x.Sessions, session.Verdict{ID: s.id, Allowed: !o.refused.Is(), Answer: x.answer(o)})
 		x.next = o
 		x.tellLimits(fmt.Sprintf("connection %d", s.id), o)
 	}
@@ -204,14 +205,14 @@ func (x *explanation) tellLimits(whose string, o outcome) {
 		each = append(each, fmt.Sprintf("%s %d of %d%s", u.Name, u.Used, u.Limit, dry))
 	}
 	hit := "none is hit"
-	if o.refused.limit != "" {
-		hit = fmt.Sprintf("%s is hit", o.refused.limit)
+	if o.refused.Limit != "" {
+		hit = fmt.Sprintf("%s is hit", o.refused.Limit)
 	}
 	x.add("limits", "counters of this node, limits of the grant and the settings", "%s: %s: %s", whose, strings.Join(each, ", "), hit)
 }
 
 func (x *explanation) verdict() {
-	x.Allowed, x.Answer = !x.next.refused.is(), x.answer(x.next)
+	x.Allowed, x.Answer = !x.next.refused.Is(), x.answer(x.next)
 	differ := false
 	for _, v := range x.Sessions {
 		differ = differ || v.Allowed != x.Sessions[0].Allowed
@@ -238,12 +239,12 @@ func (x *explanation) verdict() {
 // answer is the text of the -ERR that the browser gets.
 func (x *explanation) answer(o outcome) string {
 	switch {
-	case !o.refused.is():
+	case !o.refused.Is():
 		return ""
 	case x.Action == session.Publish:
-		return refusePub(x.Subject, o.refused.reason)
+		return refusal.PubText(x.Subject, o.refused.Reason)
 	}
-	return refuseSub(x.Subject, x.Queue, o.refused.reason)
+	return refusal.SubText(x.Subject, x.Queue, o.refused.Reason)
 }
 
 // decide is what doSub and doPub decide, without doing it. s is nil for the next
@@ -252,13 +253,13 @@ func (x *explanation) decide(ctx context.Context, held *session.Grant, s *socket
 	o.grant = held
 	var v limit.Verdict
 	v, o.usage = x.gateway.wouldCount(ctx, x.Subject, x.User, held, s)
-	counted := func() refusal {
+	counted := func() refusal.Refusal {
 		if x.Action == session.Publish || !v.Refused() {
-			return refusal{}
+			return refusal.Refusal{}
 		}
-		return refusedBy(v)
+		return refusal.By(v)
 	}
-	more := func(g *session.Grant) (*session.Grant, refusal) {
+	more := func(g *session.Grant) (*session.Grant, refusal.Refusal) {
 		next, r, err := x.wouldJoin(ctx, g, s, v.Free, counted)
 		failed = err
 		if next != g {
@@ -267,12 +268,12 @@ func (x *explanation) decide(ctx context.Context, held *session.Grant, s *socket
 		return next, r
 	}
 	if x.Action == session.Publish {
-		if o.refused = decidePub(held, x.Subject, more); !o.refused.is() && isEdge(x.Subject) && s != nil {
+		if o.refused = decidePub(held, x.Subject, more); !o.refused.Is() && isEdge(x.Subject) && s != nil {
 			o.refused = s.decideAsk()
 		}
 		return o, failed
 	}
-	if o.refused = decideSub(held, x.Subject, x.Queue, more); !o.refused.is() {
+	if o.refused = decideSub(held, x.Subject, x.Queue, more); !o.refused.Is() {
 		o.refused = counted()
 	}
 	return o, failed
@@ -280,36 +281,36 @@ func (x *explanation) decide(ctx context.Context, held *session.Grant, s *socket
 
 // wouldJoin is what join comes to, without a link. restored says that it would bring
 // back what was there before a reconnect.
-func (x *explanation) wouldJoin(ctx context.Context, g *session.Grant, s *socket, restored bool, before func() refusal) (*session.Grant, refusal, error) {
+func (x *explanation) wouldJoin(ctx context.Context, g *session.Grant, s *socket, restored bool, before func() refusal.Refusal) (*session.Grant, refusal.Refusal, error) {
 	c, ok := status.ConversationOf(x.Subject)
 	if !ok || g.Covers(c) {
-		return g, refusal{}, nil
+		return g, refusal.Refusal{}, nil
 	}
 	var cred *credential
 	if s != nil {
 		cred = s.currentCredential()
 	}
-	if r := x.gateway.decideJoin(ctx, c, g.User, cred); r.is() {
+	if r := x.gateway.decideJoin(ctx, c, g.User, cred); r.Is() {
 		return g, r, nil
 	}
 	if v := x.gateway.mayChangeGrant(g.User); v.Refused() && !restored {
-		return g, refusedBy(v), nil
+		return g, refusal.By(v), nil
 	}
-	if r := before(); r.is() {
+	if r := before(); r.Is() {
 		return g, r, nil
 	}
 	want := []status.ConversationID{c}
 	if cred != nil {
 		var err error
 		if want, err = cred.wanted(need{conversations: want}); err != nil {
-			return g, refusedGrantFull(), nil
+			return g, refusal.GrantFull(maxConversations), nil
 		}
 	}
 	next, err := x.ev.Grant(ctx, g.User, session.Ask{Want: want})
 	if err != nil {
-		return g, refusal{}, err
+		return g, refusal.Refusal{}, err
 	}
-	return next, refusal{}, nil
+	return next, refusal.Refusal{}, nil
 }
 
 // wouldCount says what the limits would say of the SUB, and where they stand.
@@ -340,11 +341,11 @@ func (g *Gateway) wouldCount(ctx context.Context, subject string, user status.Us
 }
 
 // decideAsk returns a refusal when too many requests wait for an answer.
-func (s *socket) decideAsk() refusal {
+func (s *socket) decideAsk() refusal.Refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.requests < s.gateway.opts.MaxRequests {
-		return refusal{}
+		return refusal.Refusal{}
 	}
-	return refusal{why: "requests", limit: "requests", reason: reasonTooManyRequests(s.gateway.opts.MaxRequests)}
+	return refusal.Refusal{Why: "requests", Limit: "requests", Reason: refusal.ReasonTooManyRequests(s.gateway.opts.MaxRequests)}
 }

@@ -21,7 +21,7 @@ func ReadFrames(pieces ...[]byte) (err string, code uint16, reason string) {
 	conn := &deafConn{pieces: pieces}
 	s := newWebSocket(g, conn, bufio.NewReader(conn), netip.AddrPort{}, "")
 	end := s.readAll()
-	return end.err, uint16(end.code), end.reason
+	return end.Err, uint16(end.Code), end.Reason
 }
 
 // ValidText feeds a text in pieces; it says how many bytes can be UTF-8, and whether

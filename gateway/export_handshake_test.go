@@ -7,7 +7,7 @@ import "net/http"
 func CheckHandshake(r *http.Request) (key string, code int) {
 	key, wrong := checkHandshake(r)
 	if wrong != nil {
-		return key, wrong.code
+		return key, wrong.Code
 	}
 	return key, 0
 }

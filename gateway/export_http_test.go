@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -83,12 +84,12 @@ func (p EventPlaces) Len() int { return p.places.byAge.Len() }
 // AwaitWhole waits for a history whose parts and end are there already, and returns
 // what is to be written last.
 func AwaitWhole(ctx context.Context) (last string, err error) {
-	h := &history{begun: make(chan struct{}), ended: make(chan closing, 1)}
+	h := &history{begun: make(chan struct{}), ended: make(chan refusal.Closing, 1)}
 	close(h.begun)
-	h.ended <- closeAnswered([]byte("the end"))
+	h.ended <- refusal.CloseAnswered([]byte("the end"))
 	s := &stream{socket: socket{ctx: ctx}}
 	if err := h.await(s); err != nil {
 		return "", err
 	}
-	return string((<-h.ended).tail), nil
+	return string((<-h.ended).Tail), nil
 }

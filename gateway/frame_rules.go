@@ -4,24 +4,26 @@ import (
 	"encoding/binary"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/statuswire/statuswire/internal/refusal"
 )
 
 // checkClose looks at the body of a close frame (RFC 6455, section 5.5.1) and says
 // how to answer it.
-func checkClose(body []byte) closing {
+func checkClose(body []byte) refusal.Closing {
 	switch {
 	case len(body) == 0:
-		return closeDone
+		return refusal.CloseDone()
 	case len(body) == 1:
-		return closeFrame("a close frame with half a close code")
+		return refusal.CloseFrame("a close frame with half a close code")
 	}
 	if code := binary.BigEndian.Uint16(body); !mayBeSent(code) {
-		return closeFrame(fmt.Sprintf("close code %d, which must not be sent", code))
+		return refusal.CloseFrame(fmt.Sprintf("close code %d, which must not be sent", code))
 	}
 	if !utf8.Valid(body[2:]) {
-		return closeNotUTF8
+		return refusal.CloseNotUTF8()
 	}
-	return closeDone
+	return refusal.CloseDone()
 }
 
 // mayBeSent is true for the close codes that may stand in a frame (RFC 6455,

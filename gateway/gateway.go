@@ -20,6 +20,7 @@ import (
 	"github.com/statuswire/statuswire/internal/mark"
 	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/natsproto"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -234,7 +235,7 @@ func (g *Gateway) closeSpread(ctx context.Context, open []*socket) {
 	const steps = 20
 	pause := g.opts.CloseSpread / steps
 	for i, s := range open {
-		s.close(closeStopping)
+		s.close(refusal.CloseStopping())
 		if i%(len(open)/steps+1) != 0 || i == len(open)-1 {
 			continue
 		}

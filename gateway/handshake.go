@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/statuswire/statuswire/internal/refusal"
 )
 
 // Of the opening handshake (RFC 6455, section 4.2).
@@ -28,29 +30,29 @@ func IsUpgrade(r *http.Request) bool {
 // 6455, section 4.2.1), or returns the key that the answer proves to have seen.
 // Subprotocols and extensions that the client offers are not taken up, which is the
 // server's to decide: neither is in the answer.
-func checkHandshake(r *http.Request) (key string, wrong *refusedUpgrade) {
+func checkHandshake(r *http.Request) (key string, wrong *refusal.Upgrade) {
 	switch {
 	case r.Method != http.MethodGet:
-		return "", &upgradeMethod
+		return "", refusal.UpgradeMethod()
 	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor > 1:
-		return "", &upgradeProto
+		return "", refusal.UpgradeProto()
 	case !headerHasToken(r.Header, "Upgrade", "websocket"):
-		return "", &upgradeWanted
+		return "", refusal.UpgradeWanted()
 	case !headerHasToken(r.Header, "Connection", "upgrade"):
-		return "", &upgradeConnection
+		return "", refusal.UpgradeConnection()
 	case len(r.Header["Sec-Websocket-Version"]) == 0:
-		return "", &upgradeNoVersion
+		return "", refusal.UpgradeNoVersion()
 	case strings.Join(r.Header["Sec-Websocket-Version"], ",") != webSocketVersion:
-		return "", &upgradeVersion
+		return "", refusal.UpgradeVersion()
 	case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
-		return "", &upgradeBody
+		return "", refusal.UpgradeBody()
 	}
 	keys := r.Header["Sec-Websocket-Key"]
 	if len(keys) != 1 {
-		return "", &upgradeKey
+		return "", refusal.UpgradeKey()
 	}
 	if nonce, err := base64.StdEncoding.DecodeString(keys[0]); err != nil || len(nonce) != nonceBytes {
-		return "", &upgradeKey
+		return "", refusal.UpgradeKey()
 	}
 	return keys[0], nil
 }
@@ -59,14 +61,14 @@ func checkHandshake(r *http.Request) (key string, wrong *refusedUpgrade) {
 // server and answers the handshake. What is refused has been taken from nobody: the
 // HTTP server answers. A connection that does not take the answer is closed, and
 // ends like every socket whose browser has gone.
-func takeOver(w http.ResponseWriter, key string) (net.Conn, *bufio.Reader, *refusedUpgrade) {
+func takeOver(w http.ResponseWriter, key string) (net.Conn, *bufio.Reader, *refusal.Upgrade) {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {
-		return nil, nil, &upgradeProto
+		return nil, nil, refusal.UpgradeProto()
 	}
 	conn, rw, err := hijacker.Hijack()
 	if err != nil {
-		return nil, nil, &upgradeUnavailable
+		return nil, nil, refusal.UpgradeUnavailable()
 	}
 	conn = unwrapped(conn)
 	_ = conn.SetDeadline(time.Now().Add(handshakeAnswerTime))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/statuswire/statuswire/internal/httpconn"
 	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -42,7 +43,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, parse parseQuer
 	page, ok := g.pageOf(r)
 	if !ok {
 		g.refuseOrigin(r, remote)
-		refuseHTTP(w, http.StatusForbidden, 0, status.ErrOriginNotAllowed.Withf("%s", upgradeOrigin.text))
+		refuseHTTP(w, http.StatusForbidden, 0, status.ErrOriginNotAllowed.Withf("%s", refusal.UpgradeOrigin().Text))
 		return
 	}
 	page.allow(w.Header())
@@ -56,17 +57,17 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, parse parseQuer
 		return
 	case g.isStopping():
 		g.deps.Metrics.Refused(metrics.RefusalStopping, false)
-		refuseHTTP(w, upgradeStopping.code, upgradeStopping.retryAfter, status.ErrUnavailable.Withf("%s", upgradeStopping.text))
+		refuseHTTP(w, refusal.UpgradeStopping().Code, refusal.UpgradeStopping().RetryAfter, status.ErrUnavailable.Withf("%s", refusal.UpgradeStopping().Text))
 		return
 	}
 	place, v := g.admission.enter(time.Now(), remote, httpconn.From(r.Context()))
 	if v.Refused() {
-		why := upgradeLimited(v)
+		why := refusal.UpgradeLimited(v)
 		wire := status.ErrUnavailable
-		if why.code == http.StatusTooManyRequests {
+		if why.Code == http.StatusTooManyRequests {
 			wire = status.ErrLimited
 		}
-		refuseHTTP(w, why.code, why.retryAfter, wire.Withf("%s", why.text))
+		refuseHTTP(w, why.Code, why.RetryAfter, wire.Withf("%s", why.Text))
 		return
 	}
 	s, refused := g.newStream(w, r, page, parse)
@@ -118,7 +119,7 @@ func (g *Gateway) newStream(w http.ResponseWriter, r *http.Request, page page, p
 	}
 	conn, _, err := hijacker.Hijack()
 	if err != nil {
-		return nil, &refusedRequest{http.StatusServiceUnavailable, status.ErrUnavailable.Withf("%s", reasonUnavailable)}
+		return nil, &refusedRequest{http.StatusServiceUnavailable, status.ErrUnavailable.Withf("%s", refusal.ReasonUnavailable)}
 	}
 	conn = unwrapped(conn)
 	_ = conn.SetDeadline(time.Time{})

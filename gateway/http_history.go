@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -23,8 +24,8 @@ type history struct {
 	stream *stream
 
 	// From the relay to the stream's goroutine.
-	begun chan struct{} // closed with the first part
-	ended chan closing  // one value
+	begun chan struct{}        // closed with the first part
+	ended chan refusal.Closing // one value
 
 	// The relay's alone.
 	coming bool // the first part has come
@@ -37,7 +38,7 @@ func parseHistory(r *http.Request) (body, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &history{query: q, begun: make(chan struct{}), ended: make(chan closing, 1)}, nil
+	return &history{query: q, begun: make(chan struct{}), ended: make(chan refusal.Closing, 1)}, nil
 }
 
 func (*history) name() string        { return "http" }
@@ -47,13 +48,13 @@ func (*history) contentType() string { return "application/x-ndjson" }
 func (h *history) open(s *stream) error {
 	h.stream = s
 	subject := status.EdgeSubject(s.conversation, status.EdgeHistory)
-	if r := h.admit(subject); r.is() {
+	if r := h.admit(subject); r.Is() {
 		s.note(subject, r)
-		return end(closeRefused(r))
+		return refusal.End(refusal.CloseRefused(r))
 	}
 	ask, err := json.Marshal(h.query)
 	if err != nil {
-		return end(closePassing(reasonUnavailable))
+		return refusal.End(refusal.ClosePassing(refusal.ReasonUnavailable))
 	}
 	if err := s.ask(subject, ask, h); err != nil {
 		return err
@@ -69,15 +70,15 @@ func (h *history) await(s *stream) error {
 	case why := <-h.ended:
 		switch {
 		case h.hasBegun(): // both at once
-		case why.wire != nil:
-			return end(why)
+		case why.Wire != nil:
+			return refusal.End(why)
 		case !s.answer(nil):
-			return end(closeDone)
+			return refusal.End(refusal.CloseDone())
 		}
 		h.ended <- why // serve finds it
 		return nil
 	case <-s.ctx.Done():
-		return end(closeDone)
+		return refusal.End(refusal.CloseDone())
 	}
 }
 
@@ -93,13 +94,13 @@ func (h *history) hasBegun() bool {
 
 // admit decides as for the request of a browser, and on each category as for a SUB
 // of it.
-func (h *history) admit(subject string) refusal {
+func (h *history) admit(subject string) refusal.Refusal {
 	s := h.stream
-	if r := s.mayAsk(subject); r.is() {
+	if r := s.mayAsk(subject); r.Is() {
 		return r
 	}
 	g, _ := s.held()
-	notGranted := refusal{why: metrics.RefusalPermission}.inWords()
+	notGranted := refusal.Refusal{Why: metrics.RefusalPermission}.InWords()
 	if len(h.query.Categories) == 0 && !g.CanSubscribe(status.ConversationSubjects(s.conversation), "") {
 		// A login decision of somebody's own may grant single categories.
 		if h.query.Categories = s.granted(); len(h.query.Categories) == 0 {
@@ -111,11 +112,11 @@ func (h *history) admit(subject string) refusal {
 			return notGranted
 		}
 	}
-	return refusal{}
+	return refusal.Refusal{}
 }
 
 // serve implements body.
-func (h *history) serve(s *stream) closing {
+func (h *history) serve(s *stream) refusal.Closing {
 	for {
 		select {
 		case why := <-h.ended:
@@ -134,20 +135,20 @@ func (h *history) serve(s *stream) closing {
 
 // finish waits for the end of an answer whose reader says nothing any more, and may
 // be gone: that shows when the next part is written. The bounds of a history hold.
-func (h *history) finish(s *stream) closing {
+func (h *history) finish(s *stream) refusal.Closing {
 	select {
 	case why := <-h.ended:
 		return written(s, why)
 	case <-s.out.Finished():
 	case <-s.ctx.Done():
 	}
-	return closeDone
+	return refusal.CloseDone()
 }
 
 // written returns why when everything before it is on its way. Whoever closes waits
 // a second at most for what is not written yet, and a reader may take longer: as
 // long as the outbox has patience with a write.
-func written(s *stream, why closing) closing {
+func written(s *stream, why refusal.Closing) refusal.Closing {
 	s.out.Drained(s.ctx)
 	return why
 }
@@ -156,7 +157,7 @@ func written(s *stream, why closing) closing {
 func (*history) shut(*stream) {}
 
 // end has the stream end.
-func (h *history) end(why closing) {
+func (h *history) end(why refusal.Closing) {
 	h.ended <- why
 	h.stream.wake()
 }
@@ -188,21 +189,21 @@ func (h *history) last(header nats.Header, data []byte) {
 	case header.Get(headerStatus) == noResponders:
 		h.unanswered()
 	case refused != nil:
-		h.end(closeError(refused))
+		h.end(refusal.CloseError(refused))
 	default:
-		h.end(closeAnswered(historyEnd(h.count, header)))
+		h.end(refusal.CloseAnswered(historyEnd(h.count, header)))
 	}
 }
 
 // unanswered implements answered.
-func (h *history) unanswered() { h.end(closePassing(reasonUnavailable)) }
+func (h *history) unanswered() { h.end(refusal.ClosePassing(refusal.ReasonUnavailable)) }
 
 // farewell implements body: the last line says how it went.
-func (*history) farewell(why closing) []byte {
-	if why.wire != nil {
-		return refusalBody(why.wire)
+func (*history) farewell(why refusal.Closing) []byte {
+	if why.Wire != nil {
+		return refusalBody(why.Wire)
 	}
-	return why.tail
+	return why.Tail
 }
 
 // historyLine is one status:

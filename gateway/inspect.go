@@ -6,9 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gobwas/ws"
-
 	"github.com/statuswire/statuswire/internal/audit"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -105,11 +104,11 @@ func (g *Gateway) Kick(user status.UserID, reason, by string) int {
 			c.forget()
 		}
 	}
-	why := closeLinkGone
+	why := refusal.CloseByOperator()
 	if reason != "" {
-		why = closeKicked(closeReason(reason))
+		why = refusal.CloseKicked(reason)
 	}
-	why.kind = "" // noted here, with who did it
+	why.Kind = "" // noted here, with who did it
 	n := 0
 	for _, s := range g.loggedIn(user) {
 		e := s.event(audit.KindKicked)
@@ -131,15 +130,6 @@ func (c *credential) forget() {
 		c.timer.Stop()
 		c.timer = nil
 	}
-}
-
-// closeReason makes a text fit for a close frame (RFC 6455, section 5.5).
-func closeReason(text string) string {
-	text = strings.ToValidUTF8(text, "")
-	if len(text) > ws.MaxControlFramePayloadSize-2 {
-		text = strings.ToValidUTF8(text[:ws.MaxControlFramePayloadSize-2], "")
-	}
-	return text
 }
 
 // ConversationUse returns who listens in the conversation on this node.

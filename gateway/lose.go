@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"sync"
+
+	"github.com/statuswire/statuswire/internal/refusal"
 )
 
 // takeGrant takes the credential's grant of now: it is in force at once for all that
@@ -76,5 +78,5 @@ func (s *socket) endLost(sub *localSub) {
 		return
 	}
 	s.endSub(sub)
-	s.dialect.subEnded(sub, lostAccess(sub.conversation))
+	s.dialect.subEnded(sub, refusal.LostAccess(sub.conversation))
 }

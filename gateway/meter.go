@@ -197,18 +197,3 @@ func (s *socket) presentLocked(c status.ConversationID, n int) {
 		p.Leave(c, s.grant.User, s.id)
 	}
 }
-
-// reasonLimited says which limit was hit, and what to do.
-func reasonLimited(v limit.Verdict) string {
-	switch v.Name {
-	case limit.Categories:
-		return reasonTooManyCategories(v)
-	case limit.SubscriptionChanges:
-		return reasonTooManyChanges(v)
-	case limit.Subscriptions:
-		return reasonTooManySubs(v.Limit)
-	case limit.GrantChanges:
-		return reasonTooManyGrantChanges(v)
-	}
-	return ""
-}

@@ -6,18 +6,19 @@ import (
 
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/natsproto"
+	"github.com/statuswire/statuswire/internal/refusal"
 )
 
 // operate handles one operation; the next one waits until it returns. An error
 // ends the socket.
 func (s *webSocket) operate(op *natsproto.Operation) error {
 	if s.isClosing() {
-		return end(closeDone)
+		return refusal.End(refusal.CloseDone())
 	}
 	s.frames.operations++
 	if op.Kind == natsproto.Connect {
 		if s.connected {
-			return end(closeDenied(reasonConnectTwice))
+			return refusal.End(refusal.CloseDenied(refusal.ReasonConnectTwice))
 		}
 		return s.doConnect(op.Connect)
 	}
@@ -25,7 +26,7 @@ func (s *webSocket) operate(op *natsproto.Operation) error {
 		return nil // we have asked for it
 	}
 	if v := s.operation(); v.Refused() {
-		return end(closeTooFast(v.Limit))
+		return refusal.End(refusal.CloseTooFast(v.Limit))
 	}
 	switch op.Kind {
 	case natsproto.Ping:
@@ -59,7 +60,7 @@ func (s *webSocket) doPing() error {
 		err := s.gateway.deps.Fanout.Flush(ctx)
 		cancel()
 		if err != nil {
-			return end(closePassing(reasonUnavailable))
+			return refusal.End(refusal.ClosePassing(refusal.ReasonUnavailable))
 		}
 		s.flushDue = false
 	}

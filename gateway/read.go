@@ -12,6 +12,7 @@ import (
 
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/natsproto"
+	"github.com/statuswire/statuswire/internal/refusal"
 )
 
 // frameState is where the reader stands in the stream of frames.
@@ -27,37 +28,30 @@ type frameState struct {
 	idle       limit.FrameMeter // frames that brought none
 }
 
-// errEnd carries the reason to end the socket up through the parser.
-type errEnd struct{ closing }
-
-func (e *errEnd) Error() string { return e.reason }
-
-func end(c closing) error { return &errEnd{c} }
-
 // readAll reads and handles frames until the socket ends, and says why.
-func (s *webSocket) readAll() closing {
+func (s *webSocket) readAll() refusal.Closing {
 	s.frames.started = time.Now()
 	for {
 		err := s.readFrame()
-		var why *errEnd
+		var why *refusal.EndError
 		var tooLarge *natsproto.PayloadError
 		switch {
 		case err == nil:
 		case errors.As(err, &why):
-			return why.closing
+			return why.Closing
 		case errors.Is(err, natsproto.ErrControlLineTooLong):
 			if !s.connected {
-				return closeLongConnect(s.gateway.opts.MaxControlLineBytes)
+				return refusal.CloseLongConnect(s.gateway.opts.MaxControlLineBytes)
 			}
-			return closeTooLarge(natsproto.ErrControlLineTooLong, s.gateway.opts.MaxControlLineBytes)
+			return refusal.CloseTooLarge(natsproto.ErrControlLineTooLong, s.gateway.opts.MaxControlLineBytes)
 		case errors.As(err, &tooLarge):
-			return closeTooLarge(natsproto.ErrPayloadTooLarge, tooLarge.Most)
+			return refusal.CloseTooLarge(natsproto.ErrPayloadTooLarge, tooLarge.Most)
 		case errors.Is(err, natsproto.ErrConnectFirst):
-			return closeDenied(reasonConnectFirst)
+			return refusal.CloseDenied(refusal.ReasonConnectFirst)
 		case errors.Is(err, natsproto.ErrUnknownOperation):
-			return closeProtocol(err)
+			return refusal.CloseProtocol(err)
 		default:
-			return closeDone // the connection is gone
+			return refusal.CloseDone() // the connection is gone
 		}
 	}
 }
@@ -76,7 +70,7 @@ func (s *webSocket) readFrame() error {
 		return s.controlFrame(h)
 	}
 	if (h.OpCode == ws.OpContinuation) != s.frames.fragmented {
-		return end(closeFrame("a message began inside another"))
+		return refusal.End(refusal.CloseFrame("a message began inside another"))
 	}
 	if !s.frames.fragmented {
 		s.frames.isText = h.OpCode == ws.OpText
@@ -101,7 +95,7 @@ func (s *webSocket) readFrame() error {
 		pos += int64(len(piece))
 	}
 	if h.Fin && s.frames.text.missing > 0 {
-		return end(closeNotUTF8)
+		return refusal.End(refusal.CloseNotUTF8())
 	}
 	if s.frames.operations == before {
 		return s.idleFrame()
@@ -120,7 +114,7 @@ func (s *webSocket) feed(piece []byte) error {
 		return err
 	}
 	if valid < len(piece) {
-		return end(closeNotUTF8)
+		return refusal.End(refusal.CloseNotUTF8())
 	}
 	return nil
 }
@@ -130,7 +124,7 @@ func (s *webSocket) idleFrame() error {
 	v := s.frames.idle.Take(time.Now(), s.gateway.opts.Limits.Frames)
 	switch {
 	case v.Refused():
-		return end(closeTooManyFrames(v.Limit))
+		return refusal.End(refusal.CloseTooManyFrames(v.Limit))
 	case v.Hit():
 		s.gateway.limited(&s.socket, v, "", "")
 	}
@@ -156,13 +150,13 @@ func (s *webSocket) readFrameHeader() (ws.Header, error) {
 	}
 	switch {
 	case h.Rsv != 0:
-		return h, end(closeFrame("an extension that was not agreed on"))
+		return h, refusal.End(refusal.CloseFrame("an extension that was not agreed on"))
 	case !h.Masked:
-		return h, end(closeFrame("a frame that is not masked"))
+		return h, refusal.End(refusal.CloseFrame("a frame that is not masked"))
 	case h.OpCode.IsReserved():
-		return h, end(closeFrame(fmt.Sprintf("unknown opcode %d", h.OpCode)))
+		return h, refusal.End(refusal.CloseFrame(fmt.Sprintf("unknown opcode %d", h.OpCode)))
 	case h.OpCode.IsControl() && (size > 2 || !h.Fin):
-		return h, end(closeFrame("a control frame that is too long or in pieces"))
+		return h, refusal.End(refusal.CloseFrame("a control frame that is too long or in pieces"))
 	}
 	if b, err = s.await(size + 4); err != nil {
 		return h, err
@@ -173,12 +167,12 @@ func (s *webSocket) readFrameHeader() (ws.Header, error) {
 	case 10:
 		n := binary.BigEndian.Uint64(b[2:])
 		if n>>63 != 0 {
-			return h, end(closeFrame("a frame length with the highest bit set"))
+			return h, refusal.End(refusal.CloseFrame("a frame length with the highest bit set"))
 		}
 		h.Length = int64(n)
 	}
 	if most := s.gateway.maxFrameBytes(); h.Length > most {
-		return h, end(closeLongFrame(most))
+		return h, refusal.End(refusal.CloseLongFrame(most))
 	}
 	copy(h.Mask[:], b[size:])
 	_, err = s.in.Discard(size + 4)
@@ -200,7 +194,7 @@ func (s *webSocket) controlFrame(h ws.Header) error {
 			s.frames.pingedAt = time.Time{}
 		}
 	case ws.OpClose:
-		return end(checkClose(body))
+		return refusal.End(checkClose(body))
 	}
 	_, err = s.in.Discard(len(body))
 	return err
@@ -236,9 +230,9 @@ func (s *webSocket) await(n int) ([]byte, error) {
 		}
 		switch {
 		case !s.connected:
-			return nil, end(closeConnectTimeout)
+			return nil, refusal.End(refusal.CloseConnectTimeout())
 		case s.frames.pinged:
-			return nil, end(closeDead)
+			return nil, refusal.End(refusal.CloseDead())
 		}
 		s.frames.pinged = true
 		if s.frames.pingedAt.IsZero() {

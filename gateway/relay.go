@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -59,7 +60,7 @@ func edgeRefusal(header nats.Header, data []byte) *status.Error {
 	}
 	var refused struct{ Error *status.Error }
 	if err := json.Unmarshal(data, &refused); err != nil || refused.Error == nil {
-		return status.ErrUnavailable.Withf("%s", reasonUnavailable)
+		return status.ErrUnavailable.Withf("%s", refusal.ReasonUnavailable)
 	}
 	return refused.Error
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/natsproto"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -18,16 +19,16 @@ func (s *webSocket) doPub(op *natsproto.Operation) error {
 		s.sendErr("Invalid Publish Subject")
 	}
 	g, _ := s.held()
-	r := decidePub(g, subject, func(g *session.Grant) (*session.Grant, refusal) {
-		return s.join(subject, g, func() refusal { return refusal{} })
+	r := decidePub(g, subject, func(g *session.Grant) (*session.Grant, refusal.Refusal) {
+		return s.join(subject, g, func() refusal.Refusal { return refusal.Refusal{} })
 	})
-	if r.is() {
+	if r.Is() {
 		s.refusePub(subject, r)
 		return nil
 	}
 	g, _ = s.held()
 	if most := g.MaxPayloadBytes; most >= 0 && len(op.Payload) > most && subject != status.GatewayToken {
-		return end(closeTooLarge(natsproto.ErrPayloadTooLarge, most))
+		return refusal.End(refusal.CloseTooLarge(natsproto.ErrPayloadTooLarge, most))
 	}
 	body := append([]byte(nil), op.Payload[op.HeaderBytes:]...)
 	s.ok()
@@ -50,7 +51,7 @@ func (s *webSocket) ask(subject, reply string, body []byte) {
 	user := s.grant.User
 	s.mu.Unlock()
 	if full {
-		s.refusePub(subject, refusal{why: metrics.RefusalRequests, limit: "requests", reason: reasonTooManyRequests(s.gateway.opts.MaxRequests)})
+		s.refusePub(subject, refusal.Refusal{Why: metrics.RefusalRequests, Limit: "requests", Reason: refusal.ReasonTooManyRequests(s.gateway.opts.MaxRequests)})
 		return
 	}
 	var to answered
@@ -59,7 +60,7 @@ func (s *webSocket) ask(subject, reply string, body []byte) {
 	}
 	if err := s.gateway.relay.forward(&s.socket, status.AskedBy(subject, user), body, to); err != nil {
 		s.gateway.opts.Logger.Error("cannot forward a request", "subject", subject, "error", err)
-		s.refusePub(subject, refusal{why: metrics.RefusalUnavailable, reason: reasonUnavailable})
+		s.refusePub(subject, refusal.Refusal{Why: metrics.RefusalUnavailable, Reason: refusal.ReasonUnavailable})
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/internal/pause"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -190,11 +191,11 @@ func (c *credential) review(covered []status.ConversationID) {
 		case errors.Is(err, errNoSocket) && c.takeBack():
 			return // a login under way asks again
 		case errors.As(err, &denial) && denial.Final:
-			c.closeAll(closeDenied(denial.Reason))
+			c.closeAll(refusal.CloseDenied(denial.Reason))
 			return
 		case attempt == reviewAttempts:
 			c.gateway.opts.Logger.Warn("access changed and no new grant is to be had: closing sockets", "error", err)
-			c.closeAll(closeAccessLost)
+			c.closeAll(refusal.CloseAccessLost())
 			return
 		}
 		select {

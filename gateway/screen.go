@@ -5,6 +5,7 @@ import (
 
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -42,8 +43,8 @@ func (s *socket) screenJoin(ctx context.Context, user status.UserID, join status
 	if join == "" {
 		return nil
 	}
-	if r := s.gateway.decideJoin(ctx, join, user, nil); r.is() {
-		return &session.Denial{Reason: r.reason, Final: r.why == metrics.RefusalConversation, User: user}
+	if r := s.gateway.decideJoin(ctx, join, user, nil); r.Is() {
+		return &session.Denial{Reason: r.Reason, Final: r.Why == metrics.RefusalConversation, User: user}
 	}
 	return nil
 }
@@ -65,4 +66,4 @@ func (s *socket) denied(d *session.Denial) {
 // limitedLogin is the error of a token that may not be tried now.
 type limitedLogin struct{ limit.Verdict }
 
-func (l limitedLogin) Error() string { return reasonFailedLogins(l.Verdict) }
+func (l limitedLogin) Error() string { return refusal.ReasonFailedLogins(l.Verdict) }

@@ -13,6 +13,7 @@ import (
 	"github.com/statuswire/statuswire/internal/link"
 	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/outbox"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -67,15 +68,15 @@ type socket struct {
 // the socket's goroutine.
 type dialect interface {
 	// run begins, handles the browser's side until that ends, and says why.
-	run() closing
+	run() refusal.Closing
 	// rest reads what the browser sends although all is said.
 	rest(scrap []byte) (int, error)
 	// last is what is written last when the socket ends.
-	last(why closing) []byte
+	last(why refusal.Closing) []byte
 	// told is what last says, in words and as a number, for the audit.
-	told(why closing) (reason string, code int)
+	told(why refusal.Closing) (reason string, code int)
 	// subEnded tells that a subscription has ended by itself.
-	subEnded(sub *localSub, r refusal)
+	subEnded(sub *localSub, r refusal.Refusal)
 }
 
 // init makes s, the first part of its dialect, ready to serve.
@@ -132,7 +133,7 @@ func (s *socket) leave() {
 
 // close sends the reason and ends the socket; the first reason counts. Safe
 // from any goroutine; it does not wait.
-func (s *socket) close(why closing) {
+func (s *socket) close(why refusal.Closing) {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -190,9 +191,9 @@ func (o *outboxOwner) Shed() { o.gateway.shed.Add(1) }
 func (s *socket) overflow() {
 	s.gateway.slowCloses.Add(1)
 	e := s.event(audit.KindSlow)
-	e.Reason = closeSlow.reason
+	e.Reason = refusal.CloseSlow().Reason
 	s.gateway.deps.Audit.Record(e)
-	s.gateway.opts.Logger.Warn("slow browser closed", "remote", s.remote, "reason", closeSlow.reason)
+	s.gateway.opts.Logger.Warn("slow browser closed", "remote", s.remote, "reason", refusal.CloseSlow().Reason)
 	s.abort()
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/statuswire/statuswire/internal/fanout"
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -44,27 +45,27 @@ func (*events) contentType() string { return "text/event-stream" }
 // open implements body: it returns when everything new arrives.
 func (e *events) open(s *stream) error {
 	e.stream = s
-	if r := e.admit(); r.is() {
+	if r := e.admit(); r.Is() {
 		s.note(e.wanted(), r)
-		return end(closeRefused(r))
+		return refusal.End(refusal.CloseRefused(r))
 	}
 	first, place, err := e.begin()
 	if err != nil {
 		return err
 	}
 	if err := e.subscribe(place); err != nil {
-		return end(closePassing(s.gateway.upstreamFailed(e.subject(), err).reason))
+		return refusal.End(refusal.ClosePassing(s.gateway.upstreamFailed(e.subject(), err).Reason))
 	}
 	for _, sub := range e.subs {
 		sub.upstream = e.up // when one ends, all do
 		if !s.keep(sub) {
-			r := lostAccess(s.conversation)
+			r := refusal.LostAccess(s.conversation)
 			s.note(sub.subject, r)
-			return end(closeRefused(r))
+			return refusal.End(refusal.CloseRefused(r))
 		}
 	}
 	if !s.answer(first) {
-		return end(closeDone)
+		return refusal.End(refusal.CloseDone())
 	}
 	return nil
 }
@@ -143,7 +144,7 @@ func (e *events) wanted() string {
 }
 
 // admit decides which subscriptions the stream has, and counts them.
-func (e *events) admit() refusal {
+func (e *events) admit() refusal.Refusal {
 	s := e.stream
 	if len(e.query.categories) > 0 {
 		return e.take(e.query.categories)
@@ -151,7 +152,7 @@ func (e *events) admit() refusal {
 	e.all = newLocalSub(&s.socket, status.ConversationSubjects(s.conversation), "", "")
 	e.subs = []*localSub{e.all}
 	r := s.admit(e.subs...)
-	if r != (refusal{why: metrics.RefusalPermission}) {
+	if r != (refusal.Refusal{Why: metrics.RefusalPermission}) {
 		return e.inWords(r)
 	}
 	// A login decision of somebody's own may grant single categories.
@@ -163,7 +164,7 @@ func (e *events) admit() refusal {
 }
 
 // take has a subscription for each category.
-func (e *events) take(categories []status.Category) refusal {
+func (e *events) take(categories []status.Category) refusal.Refusal {
 	s := e.stream
 	e.subs = make([]*localSub, len(categories))
 	for i, c := range categories {
@@ -174,33 +175,33 @@ func (e *events) take(categories []status.Category) refusal {
 }
 
 // inWords is the refusal in words that make sense here.
-func (e *events) inWords(r refusal) refusal {
+func (e *events) inWords(r refusal.Refusal) refusal.Refusal {
 	usage := func() limit.MeterUsage {
 		e.stream.mu.Lock()
 		defer e.stream.mu.Unlock()
 		return e.stream.meter.Usage(time.Now())
 	}
 	switch {
-	case r.limit == limit.Categories:
-		r.reason = reasonTooManyInStream(usage().Categories.Limit)
-	case r.limit == limit.Subscriptions:
-		r.reason = reasonTooManyInStream(usage().Subscriptions.Limit)
+	case r.Limit == limit.Categories:
+		r.Reason = refusal.ReasonTooManyInStream(usage().Categories.Limit)
+	case r.Limit == limit.Subscriptions:
+		r.Reason = refusal.ReasonTooManyInStream(usage().Subscriptions.Limit)
 	}
-	return r.inWords()
+	return r.InWords()
 }
 
 // serve implements body.
-func (e *events) serve(s *stream) closing {
+func (e *events) serve(s *stream) refusal.Closing {
 	for {
 		// Comments show a proxy that the stream lives, and the kernel, by what is not
 		// acknowledged, that the browser does not: see giveUpAfter.
 		beat := s.gateway.opts.PingInterval
 		beat -= rand.N(beat * 2 / 5)
 		if err := s.conn.SetReadDeadline(time.Now().Add(beat)); err != nil {
-			return closeDone
+			return refusal.CloseDone()
 		}
 		if s.isClosing() {
-			return closeDone // the deadline just set would have undone close's
+			return refusal.CloseDone() // the deadline just set would have undone close's
 		}
 		if why, over := s.listen(); over {
 			return why
@@ -211,12 +212,12 @@ func (e *events) serve(s *stream) closing {
 
 // farewell implements body: why, and when to come back, which EventSource does by
 // itself. It then hears what is final as an HTTP status.
-func (*events) farewell(why closing) []byte {
-	if why.wire == nil {
+func (*events) farewell(why refusal.Closing) []byte {
+	if why.Wire == nil {
 		return nil
 	}
-	wait := reconnectAfter() + time.Duration(why.retryAfter)*time.Second
-	return appendEvent(appendRetry(nil, wait), "error", why.wire.Response())
+	wait := reconnectAfter() + time.Duration(why.RetryAfter)*time.Second
+	return appendEvent(appendRetry(nil, wait), "error", why.Wire.Response())
 }
 
 // reconnectAfter is how long a browser is to wait before it comes back: not all
@@ -276,5 +277,5 @@ func (e *events) Ready(ctx context.Context) error {
 
 // Ended implements fanout.Receiver.
 func (e *events) Ended(_ *fanout.Subscription, reason string) {
-	e.stream.close(closePassing(reason))
+	e.stream.close(refusal.ClosePassing(reason))
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -46,9 +47,9 @@ func (s snapshot) before(c status.ConversationID) fanout.Place {
 // snapshot asks the edge. The error is made by end.
 func (s *stream) snapshot() (snapshot, error) {
 	subject := status.EdgeSubject(s.conversation, status.EdgeJoin)
-	if r := s.mayAsk(subject); r.is() {
+	if r := s.mayAsk(subject); r.Is() {
 		s.note(subject, r)
-		return snapshot{}, end(closeRefused(r))
+		return snapshot{}, refusal.End(refusal.CloseRefused(r))
 	}
 	to := make(oneAnswer, 1)
 	if err := s.ask(subject, nil, to); err != nil {
@@ -58,17 +59,17 @@ func (s *stream) snapshot() (snapshot, error) {
 	select {
 	case m = <-to:
 	case <-s.ctx.Done():
-		return snapshot{}, end(closeDone)
+		return snapshot{}, refusal.End(refusal.CloseDone())
 	}
 	var welcome struct {
 		Epoch    string
 		Snapshot *snapshot
 	}
 	if refused := edgeRefusal(m.Header, m.Data); refused != nil {
-		return snapshot{}, end(closeError(refused))
+		return snapshot{}, refusal.End(refusal.CloseError(refused))
 	}
 	if err := json.Unmarshal(m.Data, &welcome); err != nil || welcome.Snapshot == nil {
-		return snapshot{}, end(closePassing(reasonUnavailable))
+		return snapshot{}, refusal.End(refusal.ClosePassing(refusal.ReasonUnavailable))
 	}
 	welcome.Snapshot.Epoch = welcome.Epoch
 	return *welcome.Snapshot, nil

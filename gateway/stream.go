@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -36,11 +37,11 @@ type body interface {
 	// begins it. The error is made by end.
 	open(s *stream) error
 	// serve goes on until the end, and says why. It is called after open alone.
-	serve(s *stream) closing
+	serve(s *stream) refusal.Closing
 	// shut lets go of what open took, if it was called.
 	shut(s *stream)
 	// farewell is what is written last once the answer has begun.
-	farewell(why closing) []byte
+	farewell(why refusal.Closing) []byte
 }
 
 func newStream(g *Gateway, conn net.Conn, c status.ConversationID, token string, header http.Header, b body) *stream {
@@ -52,14 +53,14 @@ func newStream(g *Gateway, conn net.Conn, c status.ConversationID, token string,
 }
 
 // run implements dialect.
-func (s *stream) run() closing {
+func (s *stream) run() refusal.Closing {
 	defer s.body.shut(s)
 	if err := s.begin(); err != nil {
-		var why *errEnd
+		var why *refusal.EndError
 		if errors.As(err, &why) {
-			return why.closing
+			return why.Closing
 		}
-		return closeDone
+		return refusal.CloseDone()
 	}
 	return s.body.serve(s)
 }
@@ -67,7 +68,7 @@ func (s *stream) run() closing {
 // begin logs in and has the answer begin.
 func (s *stream) begin() error {
 	if s.token == "" {
-		return end(closeDenied(reasonNoBearer))
+		return refusal.End(refusal.CloseDenied(refusal.ReasonNoBearer))
 	}
 	s.connect = connectOptions{AuthToken: s.token, Lang: s.body.name()}
 	if err := s.login(s.ctx, s.connect, ""); err != nil {
@@ -88,45 +89,45 @@ func (s *stream) answer(first []byte) bool {
 }
 
 // last implements dialect: the whole answer, if none has begun.
-func (s *stream) last(why closing) []byte {
+func (s *stream) last(why refusal.Closing) []byte {
 	if s.out.Seal() {
 		return s.body.farewell(why)
 	}
-	if why.wire == nil {
+	if why.Wire == nil {
 		return nil
 	}
 	h := s.header.Clone()
-	body := refusalBody(why.wire)
-	setRefusal(h, why.retryAfter, why.wire)
+	body := refusalBody(why.Wire)
+	setRefusal(h, why.RetryAfter, why.Wire)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	return rawAnswer(why.wire.Code, h, body)
+	return rawAnswer(why.Wire.Code, h, body)
 }
 
 // told implements dialect.
-func (s *stream) told(why closing) (reason string, code int) {
-	if why.wire == nil {
-		return why.reason, 0
+func (s *stream) told(why refusal.Closing) (reason string, code int) {
+	if why.Wire == nil {
+		return why.Reason, 0
 	}
-	return why.wire.Description, why.wire.Code
+	return why.Wire.Description, why.Wire.Code
 }
 
 // subEnded implements dialect: without it there is nothing to stay for.
-func (s *stream) subEnded(_ *localSub, r refusal) { s.close(closeRefused(r)) }
+func (s *stream) subEnded(_ *localSub, r refusal.Refusal) { s.close(refusal.CloseRefused(r)) }
 
 // listen waits for the browser, until the read deadline or wake. It is over when the
 // browser has gone, or has said something, or the stream is closed. One that has
 // gone looks like one that reads on and has closed its own side alone: it saidAll.
-func (s *stream) listen() (why closing, over bool) {
+func (s *stream) listen() (why refusal.Closing, over bool) {
 	var scrap [512]byte
 	n, err := s.conn.Read(scrap[:])
 	s.saidAll = errors.Is(err, io.EOF)
 	switch {
 	case n > 0:
-		return closeInput, true
+		return refusal.CloseInput(), true
 	case !errors.Is(err, os.ErrDeadlineExceeded) || s.isClosing():
-		return closeDone, true
+		return refusal.CloseDone(), true
 	}
-	return closing{}, false
+	return refusal.Closing{}, false
 }
 
 // wake has listen return, now and from now on. Safe from any goroutine.
@@ -148,12 +149,12 @@ func (s *stream) granted() (all []status.Category) {
 }
 
 // mayAsk decides on a request to the edge as for one of a browser.
-func (s *stream) mayAsk(subject string) refusal {
+func (s *stream) mayAsk(subject string) refusal.Refusal {
 	g, _ := s.held()
-	r := decidePub(g, subject, func(g *session.Grant) (*session.Grant, refusal) {
-		return s.join(subject, g, func() refusal { return refusal{} })
+	r := decidePub(g, subject, func(g *session.Grant) (*session.Grant, refusal.Refusal) {
+		return s.join(subject, g, func() refusal.Refusal { return refusal.Refusal{} })
 	})
-	return r.inWords()
+	return r.InWords()
 }
 
 // ask sends a request to the edge that mayAsk has let pass. The error is made by
@@ -161,11 +162,11 @@ func (s *stream) mayAsk(subject string) refusal {
 func (s *stream) ask(subject string, body []byte, to answered) error {
 	g, _ := s.held()
 	if g.MaxPayloadBytes >= 0 && len(body) > g.MaxPayloadBytes {
-		return end(closeError(status.ErrBadRequest.Withf("the request has %d bytes, at most %d are allowed", len(body), g.MaxPayloadBytes)))
+		return refusal.End(refusal.CloseError(status.ErrBadRequest.Withf("the request has %d bytes, at most %d are allowed", len(body), g.MaxPayloadBytes)))
 	}
 	if err := s.gateway.relay.forward(&s.socket, status.AskedBy(subject, g.User), body, to); err != nil {
 		s.gateway.opts.Logger.Error("cannot forward a request", "subject", subject, "error", err)
-		return end(closePassing(reasonUnavailable))
+		return refusal.End(refusal.ClosePassing(refusal.ReasonUnavailable))
 	}
 	return nil
 }

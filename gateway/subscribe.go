@@ -13,6 +13,7 @@ import (
 	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/natsproto"
 	"github.com/statuswire/statuswire/internal/outbox"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -59,7 +60,7 @@ func (s *webSocket) doSub(subject, queue, sid string) {
 		return
 	}
 	sub := newLocalSub(&s.socket, subject, queue, sid)
-	if r := s.admit(sub); r.is() {
+	if r := s.admit(sub); r.Is() {
 		s.refuseSub(subject, queue, r)
 		return
 	}
@@ -75,7 +76,7 @@ func (s *webSocket) doSub(subject, queue, sid string) {
 		s.endSub(sub)
 		s.uncount([]*localSub{sub})
 		if !s.isOver(sub) { // else the browser was told
-			s.refuseSub(subject, queue, lostAccess(sub.conversation))
+			s.refuseSub(subject, queue, refusal.LostAccess(sub.conversation))
 		}
 		return
 	}
@@ -84,45 +85,45 @@ func (s *webSocket) doSub(subject, queue, sid string) {
 
 // upstreamFailed is the refusal of what the fan-out could not subscribe to. That there is
 // no room it has told already.
-func (g *Gateway) upstreamFailed(subject string, err error) refusal {
+func (g *Gateway) upstreamFailed(subject string, err error) refusal.Refusal {
 	if errors.Is(err, fanout.ErrFull) {
-		return refusal{why: metrics.RefusalUnavailable, reason: reasonUpstreamFull}
+		return refusal.Refusal{Why: metrics.RefusalUnavailable, Reason: refusal.ReasonUpstreamFull}
 	}
 	g.opts.Logger.Error("cannot subscribe upstream", "subject", subject, "error", err)
-	return refusal{why: metrics.RefusalUnavailable, reason: reasonUpstreamFails}
+	return refusal.Refusal{Why: metrics.RefusalUnavailable, Reason: refusal.ReasonUpstreamFails}
 }
 
 // admit decides on SUBs, all or none of them, of one conversation, and counts
 // them. They are counted before the grant grows: what a limit refuses costs no
 // callout.
-func (s *socket) admit(subs ...*localSub) refusal {
+func (s *socket) admit(subs ...*localSub) refusal.Refusal {
 	counted := false
 	changes := s.gateway.reviews.changes.Load()
-	count := func() refusal {
+	count := func() refusal.Refusal {
 		for _, sub := range subs {
 			sub.op = s.gateway.subOp(s.ctx, sub.subject)
 		}
 		if v := s.count(subs); v.Refused() {
-			return refusedBy(v)
+			return refusal.By(v)
 		}
 		counted = true
-		return refusal{}
+		return refusal.Refusal{}
 	}
-	r := refusal{}
-	for i := 0; i < len(subs) && !r.is(); i++ {
+	r := refusal.Refusal{}
+	for i := 0; i < len(subs) && !r.Is(); i++ {
 		sub := subs[i]
 		g, _ := s.held()
-		r = decideSub(g, sub.subject, sub.queue, func(g *session.Grant) (*session.Grant, refusal) {
+		r = decideSub(g, sub.subject, sub.queue, func(g *session.Grant) (*session.Grant, refusal.Refusal) {
 			return s.join(sub.subject, g, count)
 		})
 	}
-	if !r.is() && !counted {
+	if !r.Is() && !counted {
 		r = count()
 	}
-	if r.is() && counted {
+	if r.Is() && counted {
 		s.uncount(subs)
 	}
-	if !r.is() {
+	if !r.Is() {
 		s.recount(subs, changes)
 	}
 	return r
@@ -132,22 +133,22 @@ func (s *socket) admit(subs ...*localSub) refusal {
 // into: SUB is the join. before is asked when the user may and a callout is
 // about to be made. It returns the grant of then, and why it does not cover the
 // conversation if it does not.
-func (s *socket) join(subject string, g *session.Grant, before func() refusal) (*session.Grant, refusal) {
+func (s *socket) join(subject string, g *session.Grant, before func() refusal.Refusal) (*session.Grant, refusal.Refusal) {
 	c, ok := status.ConversationOf(subject)
 	if !ok || g.Covers(c) {
-		return g, refusal{}
+		return g, refusal.Refusal{}
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.LoginTimeout)
 	defer cancel()
 	cred := s.currentCredential()
-	if r := s.gateway.decideJoin(ctx, c, g.User, cred); r.is() {
+	if r := s.gateway.decideJoin(ctx, c, g.User, cred); r.Is() {
 		return g, r
 	}
 	restored := s.restores(subject)
 	if v := s.gateway.mayChangeGrant(g.User); v.Refused() && !restored {
-		return g, refusedBy(v)
+		return g, refusal.By(v)
 	}
-	if r := before(); r.is() {
+	if r := before(); r.Is() {
 		return g, r
 	}
 	if err := cred.ensure(ctx, s, s.loginOptions(), need{conversations: []status.ConversationID{c}, paid: !restored}); err != nil {
@@ -156,9 +157,9 @@ func (s *socket) join(subject string, g *session.Grant, before func() refusal) (
 	s.takeGrant() // the grant may have grown for another socket before
 	g, _ = s.held()
 	if !g.Covers(c) {
-		return g, refusal{why: metrics.RefusalConversation, reason: status.NotTheirs(string(c))}
+		return g, refusal.Refusal{Why: metrics.RefusalConversation, Reason: status.NotTheirs(string(c))}
 	}
-	return g, refusal{}
+	return g, refusal.Refusal{}
 }
 
 // restores is true when a SUB of the subject brings back what the user had before a
@@ -167,16 +168,16 @@ func (s *socket) restores(subject string) bool {
 	return s.changes.Check(time.Now(), subject).Free
 }
 
-func (s *socket) joinFailed(err error) refusal {
+func (s *socket) joinFailed(err error) refusal.Refusal {
 	var denial *session.Denial
 	if errors.As(err, &denial) && denial.Final {
-		return refusal{why: metrics.RefusalToken, reason: denial.Reason}
+		return refusal.Refusal{Why: metrics.RefusalToken, Reason: denial.Reason}
 	}
-	if r := grantRefusal(err); r.is() {
+	if r := grantRefusal(err); r.Is() {
 		return r
 	}
 	s.gateway.opts.Logger.Warn("no verdict for a join", "remote", s.remote, "error", err)
-	return refusal{why: metrics.RefusalUnavailable, reason: reasonUnavailable}
+	return refusal.Refusal{Why: metrics.RefusalUnavailable, Reason: refusal.ReasonUnavailable}
 }
 
 // keep enters the subscription. It is false when access was lost meanwhile, or
@@ -318,7 +319,7 @@ func (sub *localSub) Ended(_ *fanout.Subscription, reason string) {
 	}
 	s.mu.Unlock()
 	s.out.End(&sub.tally)
-	s.dialect.subEnded(sub, refusal{why: metrics.RefusalUnavailable, reason: reason})
+	s.dialect.subEnded(sub, refusal.Refusal{Why: metrics.RefusalUnavailable, Reason: reason})
 }
 
 // encodeMessage makes the frame that every socket with this sid and variant gets.

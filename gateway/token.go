@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -42,13 +43,13 @@ func (s *webSocket) renewToken(reply, token string) {
 		answer.Error = &tokenError{Code: 401, Description: denial.Reason}
 	case errors.As(err, &limited):
 		answer.Error = &tokenError{Code: 429, Description: limited.Error()}
-	case grantRefusal(err).is():
+	case grantRefusal(err).Is():
 		r := grantRefusal(err)
 		s.note(status.GatewayToken, r)
-		answer.Error = &tokenError{Code: 429, Description: r.reason}
+		answer.Error = &tokenError{Code: 429, Description: r.Reason}
 	default:
 		s.gateway.opts.Logger.Warn("no verdict for a fresh token", "remote", s.remote, "error", err)
-		answer.Error = &tokenError{Code: 503, Description: reasonUnavailable}
+		answer.Error = &tokenError{Code: 503, Description: refusal.ReasonUnavailable}
 	}
 	if reply == "" {
 		return
@@ -61,7 +62,7 @@ func (s *webSocket) renewToken(reply, token string) {
 // switchToken moves the socket to the credential of the token.
 func (s *webSocket) switchToken(token string) (*session.Grant, error) {
 	if token == "" {
-		return nil, &session.Denial{Reason: reasonNoToken, Final: true}
+		return nil, &session.Denial{Reason: refusal.ReasonNoToken, Final: true}
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.LoginTimeout)
 	defer cancel()
@@ -91,7 +92,7 @@ func (s *webSocket) switchToken(token string) (*session.Grant, error) {
 	attached := fresh.attach(&s.socket)
 	old.detach(&s.socket)
 	if !attached {
-		s.close(closeAccessLost)
+		s.close(refusal.CloseAccessLost())
 	}
 	g, _ := s.held()
 	return g, nil

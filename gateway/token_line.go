@@ -5,6 +5,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 )
 
@@ -18,10 +19,10 @@ const MaxLineBytes = 64 << 10
 func misshapen(token string, most int) *session.Denial {
 	switch {
 	case len(token) > most:
-		return &session.Denial{Reason: reasonTokenTooLong(most), Final: true, BadToken: true}
+		return &session.Denial{Reason: refusal.ReasonTokenTooLong(most), Final: true, BadToken: true}
 	case !utf8.ValidString(token) || strings.ContainsFunc(token, unicode.IsControl):
 		// JSON would make other bytes of it.
-		return &session.Denial{Reason: reasonTokenBytes, Final: true, BadToken: true}
+		return &session.Denial{Reason: refusal.ReasonTokenBytes, Final: true, BadToken: true}
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/httpconn"
 	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/internal/refusal"
 )
 
 // ServeHTTP upgrades the request to a WebSocket and serves it. It returns at
@@ -18,25 +19,25 @@ import (
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.isStopping() {
 		g.deps.Metrics.Refused(metrics.RefusalStopping, false)
-		refuseUpgrade(w, upgradeStopping)
+		refuseUpgrade(w, refusal.UpgradeStopping())
 		return
 	}
 	remote := g.clientAddress(r)
 	page, ok := g.pageOf(r)
 	if !ok {
 		g.refuseOrigin(r, remote)
-		refuseUpgrade(w, upgradeOrigin)
+		refuseUpgrade(w, refusal.UpgradeOrigin())
 		return
 	}
 	key, wrong := checkHandshake(r)
 	if wrong != nil {
 		g.deps.Metrics.Refused(metrics.RefusalProtocol, false)
-		refuseUpgrade(w, *wrong)
+		refuseUpgrade(w, wrong)
 		return
 	}
 	place, v := g.admission.enter(time.Now(), remote, httpconn.From(r.Context()))
 	if v.Refused() {
-		refuseUpgrade(w, upgradeLimited(v))
+		refuseUpgrade(w, refusal.UpgradeLimited(v))
 		return
 	}
 	token := ""
@@ -46,7 +47,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	conn, in, wrong := takeOver(w, key)
 	if wrong != nil {
 		place.leave()
-		refuseUpgrade(w, *wrong)
+		refuseUpgrade(w, wrong)
 		return
 	}
 	s := newWebSocket(g, conn, in, remote, token)
@@ -71,18 +72,18 @@ func (g *Gateway) refuseOrigin(r *http.Request, remote netip.AddrPort) {
 	g.opts.Logger.Warn("request refused: origin not allowed", attrs...)
 	g.deps.Metrics.Refused(metrics.RefusalOrigin, false)
 	g.deps.Audit.Record(audit.Event{
-		Kind: audit.KindDenied, Address: addressText(remote), Origin: origin, Reason: upgradeOrigin.text, Code: upgradeOrigin.code,
+		Kind: audit.KindDenied, Address: addressText(remote), Origin: origin, Reason: refusal.UpgradeOrigin().Text, Code: refusal.UpgradeOrigin().Code,
 	})
 }
 
 // refuseUpgrade answers, and closes the connection: who is refused keeps nothing.
-func refuseUpgrade(w http.ResponseWriter, why refusedUpgrade) {
-	if why.retryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(why.retryAfter))
+func refuseUpgrade(w http.ResponseWriter, why *refusal.Upgrade) {
+	if why.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(why.RetryAfter))
 	}
 	h := w.Header()
 	h.Set("Connection", "close")
-	switch why.code {
+	switch why.Code {
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", http.MethodGet)
 	case http.StatusUpgradeRequired: // RFC 9110, section 15.5.22; RFC 6455, section 4.4
@@ -90,7 +91,7 @@ func refuseUpgrade(w http.ResponseWriter, why refusedUpgrade) {
 		h.Set("Upgrade", "websocket")
 		h.Set("Sec-WebSocket-Version", webSocketVersion)
 	}
-	http.Error(w, why.text, why.code)
+	http.Error(w, why.Text, why.Code)
 }
 
 // unwrapped is the TCP connection in a listener's wrapper, one that has read a

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/statuswire/statuswire/internal/link"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 )
 
@@ -51,7 +52,7 @@ func (s *socket) keepLink(l *link.Kept) {
 	}
 	s.gateway.running.Go(func() { // ends with the link, which ends with the socket
 		if end := l.Serve(); !end.Ours {
-			s.close(closeLinkEnded(end.Last, end.ServerRuns))
+			s.close(refusal.CloseLinkEnded(end.Last, end.ServerRuns))
 		}
 	})
 	if s.isClosing() {

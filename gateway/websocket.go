@@ -9,6 +9,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/statuswire/statuswire/internal/natsproto"
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -43,7 +44,7 @@ func newWebSocket(g *Gateway, conn net.Conn, in *bufio.Reader, remote netip.Addr
 }
 
 // run implements dialect.
-func (s *webSocket) run() closing {
+func (s *webSocket) run() refusal.Closing {
 	defer s.endResumption()
 	s.out.Put(s.gateway.info)
 	return s.readAll()
@@ -53,22 +54,22 @@ func (s *webSocket) run() closing {
 func (s *webSocket) rest(scrap []byte) (int, error) { return s.in.Read(scrap) }
 
 // last implements dialect: a last -ERR, if there is one, and the close frame.
-func (s *webSocket) last(why closing) []byte {
+func (s *webSocket) last(why refusal.Closing) []byte {
 	var b []byte
-	if why.err != "" {
-		b = linesFrame(natsproto.AppendErr(nil, why.err))
+	if why.Err != "" {
+		b = linesFrame(natsproto.AppendErr(nil, why.Err))
 	}
-	return appendFrame(b, ws.OpClose, ws.NewCloseFrameBody(why.code, why.reason))
+	return appendFrame(b, ws.OpClose, ws.NewCloseFrameBody(why.Code, why.Reason))
 }
 
 // told implements dialect.
-func (s *webSocket) told(why closing) (reason string, code int) {
-	return cmp.Or(why.err, why.reason), int(why.code)
+func (s *webSocket) told(why refusal.Closing) (reason string, code int) {
+	return cmp.Or(why.Err, why.Reason), int(why.Code)
 }
 
 // subEnded implements dialect: the rest goes on.
-func (s *webSocket) subEnded(sub *localSub, r refusal) {
-	s.sendErr(refuseSub(sub.subject, sub.queue, r.reason))
+func (s *webSocket) subEnded(sub *localSub, r refusal.Refusal) {
+	s.sendErr(refusal.SubText(sub.subject, sub.queue, r.Reason))
 }
 
 // send writes protocol lines.

@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -20,7 +21,7 @@ func welcomed(g *session.Grant, c status.ConversationID, header nats.Header, bod
 	}
 	filtered, err := filterWelcome(body, c, func(subject string) bool { return g.CanSubscribe(subject, "") })
 	if err != nil {
-		refused := status.ErrUnavailable.Withf("%s", reasonUnavailable)
+		refused := status.ErrUnavailable.Withf("%s", refusal.ReasonUnavailable)
 		return nats.Header{
 			micro.ErrorHeader:     {refused.Description},
 			micro.ErrorCodeHeader: {strconv.Itoa(refused.Code)},

@@ -2,7 +2,7 @@
 //
 // It is pure: what happened and the time go in, a Verdict comes out. It opens
 // nothing, reads no clock and writes no text; the gateway asks it and says the
-// refusal (gateway/refusal.go). There are seven deciders:
+// refusal (internal/refusal). There are seven deciders:
 //
 //	Meter       one connection: subscriptions, categories, operations a second
 //	FrameMeter  one connection: WebSocket frames that bring no operation, a second
