@@ -55,16 +55,18 @@ func (s *Service) RestAfter(u status.UserID, took time.Duration, bytes int) time
 // Replays are the turns of histories.
 type Replays struct{ replays *replays }
 
-// NewReplays lets each user have so many bytes a second, and at once.
-func NewReplays(perSecond, burst int) Replays {
-	return Replays{newReplays(DefaultOptions().History, newAllowance(perSecond, burst))}
+// NewReplays lets each user have so many bytes a second.
+func NewReplays(perSecond int) Replays {
+	return Replays{newReplays(DefaultOptions().History, newAllowance(pace{peak: perSecond, steady: perSecond}))}
 }
 
 // Allowance is the users' bytes.
 type Allowance struct{ allowance *allowance }
 
-// NewAllowance lets each user have so many bytes a second, and at once.
-func NewAllowance(perSecond, burst int) Allowance { return Allowance{newAllowance(perSecond, burst)} }
+// NewAllowance lets each user have so many bytes a second, and in the long run.
+func NewAllowance(peak, steady, burst int) Allowance {
+	return Allowance{newAllowance(pace{peak: peak, steady: steady, burst: burst})}
+}
 
 // Spend takes the bytes, and returns how long the user has to rest.
 func (a Allowance) Spend(now time.Time, u status.UserID, bytes int) time.Duration {

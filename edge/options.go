@@ -20,13 +20,14 @@ type Options struct {
 	// MaxAnswerBytes bounds the statuses and members of one answer; what is left out is
 	// told. It is a quarter of the queue of a browser's socket. Default 256 KiB.
 	MaxAnswerBytes int
-	// UserBytesPerSecond is how much the answers to one user may have in a second, in the
-	// long run, and again how much the batches of histories: who asks for more waits for
-	// it. Default 2 MiB.
+	// UserBytesPerSecond is how much the answers to one user may have in a second, and
+	// again how much the batches of histories: who asks for more waits for it. Default
+	// 8 MiB: 32 of the largest answers, or one of the largest histories.
 	UserBytesPerSecond int
-	// UserBurstBytes is how much of either a user may have at once after a quiet time.
-	// Default 8 MiB: 32 of the largest answers, or one of the largest histories.
-	UserBurstBytes int
+	// UserSteadyBytesPerSecond is the same in the long run, beyond UserBurstBytes after a
+	// quiet time. Default 2 MiB, and 8 MiB.
+	UserSteadyBytesPerSecond int
+	UserBurstBytes           int
 	// Timeout bounds each request from its arrival. Default 2 s.
 	Timeout time.Duration
 	// History bounds the reading of stored statuses.
@@ -85,8 +86,9 @@ func DefaultOptions() Options {
 		UserWaiting:    128,
 		MaxAnswerBytes: 256 << 10,
 
-		UserBytesPerSecond: 2 << 20,
-		UserBurstBytes:     8 << 20,
+		UserBytesPerSecond:       8 << 20,
+		UserSteadyBytesPerSecond: 2 << 20,
+		UserBurstBytes:           8 << 20,
 
 		Timeout: 2 * time.Second,
 		History: HistoryOptions{
@@ -118,7 +120,8 @@ func (o Options) Validate() error {
 		{"requests of one user that wait", o.UserWaiting},
 		{"bytes of an answer", o.MaxAnswerBytes},
 		{"bytes of one user's answers in a second", o.UserBytesPerSecond},
-		{"bytes of one user's answers at once", o.UserBurstBytes},
+		{"bytes of one user's answers in a second in the long run", o.UserSteadyBytesPerSecond},
+		{"bytes of one user's answers after a quiet time", o.UserBurstBytes},
 		{"history: most statuses", o.History.MaxStatuses},
 		{"history: most bytes", o.History.MaxBytes},
 		{"history: answers of one user", o.History.PerUser},
@@ -157,6 +160,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.UserWaiting, d.UserWaiting)
 	setDefault(&o.MaxAnswerBytes, d.MaxAnswerBytes)
 	setDefault(&o.UserBytesPerSecond, d.UserBytesPerSecond)
+	setDefault(&o.UserSteadyBytesPerSecond, d.UserSteadyBytesPerSecond)
 	setDefault(&o.UserBurstBytes, d.UserBurstBytes)
 	setDefault(&o.Timeout, d.Timeout)
 	setDefault(&o.History.MaxStatuses, d.History.MaxStatuses)
@@ -176,6 +180,11 @@ func (o Options) withDefaults() Options {
 		o.Logger = d.Logger
 	}
 	return o
+}
+
+// pace is how many bytes of answers, and again of histories, a user may have.
+func (o Options) pace() pace {
+	return pace{peak: o.UserBytesPerSecond, steady: o.UserSteadyBytesPerSecond, burst: o.UserBurstBytes}
 }
 
 func setDefault[T comparable](value *T, d T) {

@@ -80,9 +80,9 @@ func New(nc *nats.Conn, deps Deps, opts Options) (*Service, error) {
 			places: opts.AtOnce, userPlaces: opts.UserAtOnce,
 			entered: opts.AtOnce + opts.Waiting, userEntered: opts.UserAtOnce + opts.UserWaiting,
 		}),
-		bytes:    newAllowance(opts.UserBytesPerSecond, opts.UserBurstBytes),
+		bytes:    newAllowance(opts.pace()),
 		stopping: make(chan struct{}),
-		replays:  newReplays(opts.History, newAllowance(opts.UserBytesPerSecond, opts.UserBurstBytes)),
+		replays:  newReplays(opts.History, newAllowance(opts.pace())),
 		flows:    newFlows(),
 	}
 	for _, e := range s.endpoints() {

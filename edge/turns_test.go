@@ -69,7 +69,7 @@ func TestAUserRestsWhileOthersHaveThePlace(t *testing.T) {
 // Twenty sockets of one user that joined a conversation with large statuses took what
 // one processor could do, most of it behind the edge.
 func TestTheAnswersToOneUserHaveAShareOfTheBytes(t *testing.T) {
-	service := start(t, setup{opts: edge.Options{UserBytesPerSecond: 1 << 10, UserBurstBytes: 64 << 10}}).service
+	service := start(t, setup{opts: edge.Options{UserBytesPerSecond: 64 << 20, UserSteadyBytesPerSecond: 1 << 10, UserBurstBytes: 64 << 10}}).service
 	for _, tt := range []struct {
 		name  string
 		took  time.Duration
@@ -78,7 +78,7 @@ func TestTheAnswersToOneUserHaveAShareOfTheBytes(t *testing.T) {
 	}{
 		{"a small one rests as long as it took", 3 * time.Millisecond, 100, 3 * time.Millisecond},
 		{"one that waited for others does not rest as long", time.Second, 100, 20 * time.Millisecond},
-		{"a large one that is all the user may have at once", time.Millisecond, 64<<10 - 200, time.Millisecond},
+		{"a large one that is all the user may have at once", 3 * time.Millisecond, 64<<10 - 200, 3 * time.Millisecond},
 	} {
 		if got := service.RestAfter("u", tt.took, tt.bytes); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
@@ -93,34 +93,35 @@ func TestTheAnswersToOneUserHaveAShareOfTheBytes(t *testing.T) {
 	}
 }
 
-func TestAnAllowanceIsABurstAndThenARate(t *testing.T) {
-	allowance := edge.NewAllowance(1000, 5000)
+func TestAnAllowanceIsAPeakAndThenASteadyRate(t *testing.T) {
+	allowance := edge.NewAllowance(10_000, 1000, 5000)
 	now := time.Unix(1e9, 0)
 	for i, step := range []struct {
 		after time.Duration
 		bytes int
 		want  time.Duration
 	}{
-		{0, 5000, 0},               // all at once
-		{0, 500, time.Second / 2},  // and beyond
-		{time.Second, 500, 0},      // after the rest and half a second more
-		{0, 2000, 2 * time.Second}, // no more than the rate
-		{time.Hour, 5000, 0},       // no more than the burst has gathered
-		{0, 1000, time.Second},
+		{0, 2000, 200 * time.Millisecond},                      // at the peak
+		{0, 2000, 400 * time.Millisecond},                      // which holds although there is more
+		{400 * time.Millisecond, 1400, 140 * time.Millisecond}, // 1400 more would be the burst
+		{140 * time.Millisecond, 1140, time.Second},            // beyond it: 140 have gathered
+		{time.Second, 2000, 2 * time.Second},                   // no more than the steady rate
+		{time.Hour, 5000, 500 * time.Millisecond},              // no more than the burst has gathered
+		{500 * time.Millisecond, 1000, 500 * time.Millisecond},
 	} {
 		now = now.Add(step.after)
 		if got := allowance.Spend(now, "u", step.bytes); got != step.want {
 			t.Errorf("step %d: rests for %v, want %v", i, got, step.want)
 		}
 	}
-	if got := edge.NewAllowance(0, 0).Spend(now, "u", 1<<40); got != 0 {
+	if got := edge.NewAllowance(0, 0, 0).Spend(now, "u", 1<<40); got != 0 {
 		t.Errorf("without a bound: rests for %v", got)
 	}
 }
 
 // Each user that had asked once would be remembered for good.
 func TestAnAllowanceForgetsWhoHasItAllAgain(t *testing.T) {
-	allowance := edge.NewAllowance(1000, 5000)
+	allowance := edge.NewAllowance(10_000, 1000, 5000)
 	now := time.Unix(1e9, 0)
 	for i := range 10_000 {
 		allowance.Spend(now, status.UserID(fmt.Sprint("u", i)), 1000)
@@ -133,7 +134,7 @@ func TestAnAllowanceForgetsWhoHasItAllAgain(t *testing.T) {
 
 func TestABatchRestsUntilItsBytesAreTheUsersShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		replays := edge.NewReplays(1<<20, 1)
+		replays := edge.NewReplays(1 << 20)
 		began := time.Now()
 		var mu sync.Mutex
 		var order []string
