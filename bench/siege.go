@@ -25,6 +25,9 @@ type SiegeOptions struct {
 	Changes int
 	// Hostile is what the network does.
 	Hostile Hostile
+	// Strangers is the command line of a process that runs RunStrangers, in which they do
+	// it. Without one they share the process with the good browsers.
+	Strangers []string
 	// Duration is of the time without it and of the time with it.
 	Duration time.Duration
 	// Rest is how long after its end the memory is looked at.

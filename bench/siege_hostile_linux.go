@@ -41,26 +41,28 @@ const (
 
 // strangers are all of one /64 but for the member who pings and the one who joins.
 type strangers struct {
-	siege          *siege
-	host           string // of the HTTP address
-	pinger, joiner string // their tokens
-	junk           string // signed with another secret
-	outcomes       *outcomes
+	order
+	host     string // of the HTTP address
+	outcomes *outcomes
 }
 
-func (s *siege) openStrangers() (*strangers, error) {
+func newStrangers(o order) *strangers {
+	return &strangers{order: o, host: strings.TrimPrefix(o.WS, "ws://"), outcomes: &outcomes{count: map[string]int{}}}
+}
+
+// order is what the strangers have to do. Their junk is signed with another secret.
+func (s *siege) order() (o order, err error) {
 	tokens, err := s.server.tokens([]string{pinger, joiner})
 	if err != nil {
-		return nil, err
+		return o, err
 	}
 	junk, err := tokensOf([]byte(rand.Text()+rand.Text()), []string{visitorOf(0)})
 	if err != nil {
-		return nil, err
+		return o, err
 	}
-	return &strangers{
-		siege: s, host: strings.TrimPrefix(s.server.endpoints.WS, "ws://"),
-		pinger: tokens[pinger], joiner: tokens[joiner], junk: junk[visitorOf(0)],
-		outcomes: &outcomes{count: map[string]int{}},
+	return order{
+		WS: s.server.endpoints.WS, Pinger: tokens[pinger], Joiner: tokens[joiner], Junk: junk[visitorOf(0)],
+		Hostile: s.opts.Hostile,
 	}, nil
 }
 
@@ -71,11 +73,10 @@ func hostileAddress() from {
 	return from(netip.AddrFrom16(a))
 }
 
-// besiege does it all until the context ends.
-func (g *strangers) besiege(ctx context.Context) {
-	h := g.siege.opts.Hostile
+// besiege does it all until the context ends, and returns what was tried.
+func (g *strangers) besiege(ctx context.Context) map[string]int {
+	h := g.Hostile
 	var all sync.WaitGroup
-	defer all.Wait()
 	paced := func(what string, perSecond int, try func(context.Context) string) {
 		if perSecond > 0 {
 			all.Go(func() { g.paced(ctx, what, perSecond, try) })
@@ -94,6 +95,8 @@ func (g *strangers) besiege(ctx context.Context) {
 		held("pinging socket", pingingSockets, g.holdPinging)
 	}
 	held("joining socket", h.Joiners, g.holdJoining)
+	all.Wait()
+	return g.outcomes.all()
 }
 
 // paced tries so often a second, as long as the server keeps up.
@@ -161,7 +164,7 @@ func (g *strangers) tryToken(ctx context.Context) string {
 		return outcome
 	}
 	defer conn.Close()
-	if err := wsutil.WriteClientBinary(conn, connectLine(g.junk)); err != nil {
+	if err := wsutil.WriteClientBinary(conn, connectLine(g.Junk)); err != nil {
 		return "broken"
 	}
 	text, err := io.ReadAll(io.LimitReader(conn, 64<<10))
@@ -188,7 +191,7 @@ func (g *strangers) upgrade(ctx context.Context, address from) (net.Conn, *bufio
 		}
 		return conn, conn.SetDeadline(time.Now().Add(hostileBound))
 	}}
-	conn, rest, _, err := dialer.Dial(ctx, g.siege.server.endpoints.WS)
+	conn, rest, _, err := dialer.Dial(ctx, g.WS)
 	if err != nil {
 		var refused ws.StatusError
 		if errors.As(err, &refused) {
@@ -260,7 +263,7 @@ func (g *strangers) holdPinging(ctx context.Context) string {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	_ = conn.SetDeadline(time.Time{})
-	if err := wsutil.WriteClientBinary(conn, connectLine(g.pinger)); err != nil {
+	if err := wsutil.WriteClientBinary(conn, connectLine(g.Pinger)); err != nil {
 		return "broken"
 	}
 	gone := make(chan struct{})
@@ -277,7 +280,7 @@ func (g *strangers) holdPinging(ctx context.Context) string {
 		}
 		burst = append(burst, frame...)
 	}
-	tick := time.NewTicker(time.Second * pingingSockets * 10 / time.Duration(max(g.siege.opts.Hostile.Pings, 10)))
+	tick := time.NewTicker(time.Second * pingingSockets * 10 / time.Duration(max(g.Hostile.Pings, 10)))
 	defer tick.Stop()
 	for {
 		select {
@@ -296,7 +299,7 @@ func (g *strangers) holdPinging(ctx context.Context) string {
 
 // holdJoining is a member's socket that joins, and once it has the answer again.
 func (g *strangers) holdJoining(ctx context.Context) string {
-	nc, err := nats.Connect(g.siege.server.endpoints.WS, nats.Token(g.joiner), nats.SetCustomDialer(hostileAddress()), nats.NoReconnect(), nats.Timeout(hostileBound))
+	nc, err := nats.Connect(g.WS, nats.Token(g.Joiner), nats.SetCustomDialer(hostileAddress()), nats.NoReconnect(), nats.Timeout(hostileBound))
 	if err != nil {
 		return "not accepted"
 	}

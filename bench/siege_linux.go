@@ -73,26 +73,20 @@ func (s *siege) run(ctx context.Context, report *SiegeReport) error {
 	}
 
 	logged := s.log.bytes.Load()
-	strangers, err := s.openStrangers()
+	strangers, err := s.besiege(ctx)
 	if err != nil {
 		return err
 	}
 	besieged, lift := context.WithCancel(ctx)
-	defer lift()
-	ended := make(chan struct{})
-	go func() { // ends with besieged
-		defer close(ended)
-		strangers.besiege(besieged)
-	}()
 	peak := s.watchMemory(besieged)
 	report.Siege, err = s.phase(ctx, good, s.changes)
 	lift()
-	<-ended
 	report.Peak = <-peak
-	report.Attempts = strangers.outcomes.all()
-	if err != nil {
+	attempts, ended := strangers.lift()
+	if err := errors.Join(err, ended); err != nil {
 		return err
 	}
+	report.Attempts = attempts
 	fmt.Fprintf(s.opts.Log, "besieged: %+v\n", report.Siege)
 
 	select {

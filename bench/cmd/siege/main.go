@@ -12,7 +12,17 @@ import (
 
 func main() { bench.Main("siege", run) }
 
+// strangers is the argument with which the command is the strangers and nothing else.
+const strangers = "strangers"
+
 func run(ctx context.Context, args []string) error {
+	if len(args) == 1 && args[0] == strangers {
+		return bench.RunStrangers(ctx, os.Stdin, os.Stdout)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
 	opts := bench.DefaultSiege()
 	flags := flag.NewFlagSet("siege", flag.ContinueOnError)
 	flags.StringVar(&opts.Statuswire, "statuswire", "bin/statuswire", "the binary that is besieged")
@@ -35,6 +45,7 @@ func run(ctx context.Context, args []string) error {
 	if *verbose {
 		opts.Log = os.Stderr
 	}
+	opts.Strangers = []string{self, strangers}
 	report, err := bench.RunSiege(ctx, opts)
 	if err != nil {
 		return err
