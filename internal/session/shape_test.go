@@ -56,6 +56,11 @@ func TestOnlyListsOfOurOwnShapeAreKeptByTheirConversations(t *testing.T) {
 			t.Errorf("%s: taken for the shape of our own callout", name)
 		}
 	}
+	everything := ownClaims(0, 1)
+	everything.Pub.Allow = nil
+	if g := grantOf(t, everything); g.HasShape() || !g.CanPublish("edge.0.join") {
+		t.Error("no list is taken for an empty one")
+	}
 	for _, n := range []int{0, 1, 100} {
 		if !grantOf(t, ownClaims(n, 3)).HasShape() {
 			t.Errorf("%d conversations: compiled to rules", n)
