@@ -32,6 +32,7 @@ var floors = map[string]int{
 
 	// The rooms of a browser, up to the endpoint.
 	"internal/refusal": 2,
+	"internal/relay":   3,
 
 	"internal/engine":                  1,
 	"internal/fanout":                  1,

@@ -17,7 +17,7 @@
 //
 // One request: edge.<c>.<verb> goes out on the gateway's own connection with
 // the user's name as the last token; the answer comes back to the socket's own
-// inbox (request.go). Inboxes never leave the socket.
+// inbox (request.go, internal/relay). Inboxes never leave the socket.
 //
 // Input is handled in order and one operation after the other, so a PONG means
 // that everything before its PING took effect. Output never waits for a slow

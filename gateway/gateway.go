@@ -21,6 +21,7 @@ import (
 	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/natsproto"
 	"github.com/statuswire/statuswire/internal/refusal"
+	"github.com/statuswire/statuswire/internal/relay"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -97,7 +98,7 @@ type Gateway struct {
 	changes      *limit.Changes                // subscription changes of each user
 	grantChanges *limit.Windows[status.UserID] // login decisions that each user causes
 
-	relay    *relay
+	relay    *relay.Relay
 	places   *eventPlaces
 	reviews  *reviews
 	receipts *receipts
@@ -166,7 +167,7 @@ func New(deps Deps, opts Options) (*Gateway, error) {
 	}
 	g.info = linesFrame(natsproto.AppendInfo(nil, info))
 	g.places = newEventPlaces()
-	g.relay = newRelay(deps.Requests, g.opts.RequestTimeout)
+	g.relay = relay.New(deps.Requests, g.opts.RequestTimeout, g.opts.Logger)
 	g.reviews = newReviews(g)
 	g.receipts = newReceipts(g.opts.ReceiptInterval)
 	g.ctx, g.cancel = context.WithCancel(context.Background())
@@ -190,7 +191,7 @@ type serverInfo struct {
 
 // Start begins to serve; before it, upgrades are refused.
 func (g *Gateway) Start(context.Context) error {
-	if err := g.relay.start(); err != nil {
+	if err := g.relay.Start(); err != nil {
 		return fmt.Errorf("start the gateway: %w", err)
 	}
 	g.running.Go(g.reviews.run)
@@ -227,7 +228,7 @@ func (g *Gateway) Stop(ctx context.Context) error {
 	}
 	g.cancel()
 	g.forgetCredentials()
-	return errors.Join(err, g.relay.stop())
+	return errors.Join(err, g.relay.Stop())
 }
 
 // closeSpread tells every socket to go, a few at a time.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/refusal"
+	"github.com/statuswire/statuswire/internal/relay"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -18,7 +19,7 @@ import (
 //
 //	stream ── edge.<c>.history.<user> ─▶ edge
 //	   ▲                                  │ parts, then a last message
-//	   └── run: the end ◀── ended ◀── relay (part, last, unanswered)
+//	   └── run: the end ◀── ended ◀── relay (Part, Last, NoAnswer)
 type history struct {
 	query  historyQuery
 	stream *stream
@@ -162,8 +163,8 @@ func (h *history) end(why refusal.Closing) {
 	h.stream.wake()
 }
 
-// part implements answered.
-func (h *history) part(header nats.Header, data []byte) {
+// Part implements relay.Receiver.
+func (h *history) Part(header nats.Header, data []byte) {
 	s := h.stream
 	subject := header.Get(status.HeaderSubject)
 	if !h.coming {
@@ -182,12 +183,12 @@ func (h *history) part(header nats.Header, data []byte) {
 	s.out.Put(historyLine(header.Get(status.HeaderSequence), subject, header.Get(status.HeaderTimeStamp), data))
 }
 
-// last implements answered.
-func (h *history) last(header nats.Header, data []byte) {
-	refused := edgeRefusal(header, data)
+// Last implements relay.Receiver.
+func (h *history) Last(header nats.Header, data []byte) {
+	refused := relay.RefusedBy(header, data)
 	switch {
-	case header.Get(headerStatus) == noResponders:
-		h.unanswered()
+	case relay.IsNobody(header):
+		h.NoAnswer()
 	case refused != nil:
 		h.end(refusal.CloseError(refused))
 	default:
@@ -195,8 +196,8 @@ func (h *history) last(header nats.Header, data []byte) {
 	}
 }
 
-// unanswered implements answered.
-func (h *history) unanswered() { h.end(refusal.ClosePassing(refusal.ReasonUnavailable)) }
+// NoAnswer implements relay.Receiver.
+func (h *history) NoAnswer() { h.end(refusal.ClosePassing(refusal.ReasonUnavailable)) }
 
 // farewell implements body: the last line says how it went.
 func (*history) farewell(why refusal.Closing) []byte {

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -110,39 +109,6 @@ func TestAHistoryBringsOnlyWhatIsGranted(t *testing.T) {
 	if got := b.expectMsg("_INBOX.a 1 "); !strings.Contains(got, "204 EOB\r\nStatus-Count: 2\r\n") {
 		t.Errorf("the end is %q", got)
 	}
-}
-
-func TestAnAnswerInPartsHasMoreTimeWithEachPart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const timeout = 30 * time.Second
-		r := gateway.NewRelay(timeout)
-		reply := r.Ask()
-		part := &nats.Msg{Subject: reply, Header: nats.Header{status.HeaderSequence: {"1"}}}
-		last := &nats.Msg{Subject: reply}
-		for range 8 {
-			time.Sleep(timeout - 1)
-			r.Answer(part)
-		}
-		if r.Parts != 8 || r.Waiting() != 1 {
-			t.Fatalf("%d parts of 8, and %d waits", r.Parts, r.Waiting())
-		}
-		time.Sleep(timeout)
-		synctest.Wait()
-		r.Answer(part)
-		r.Answer(last)
-		if r.Parts != 8 || r.Ends != 0 || r.Unanswered != 1 || r.Waiting() != 0 {
-			t.Fatalf("after its time: %+v", r)
-		}
-
-		last.Subject = r.Ask()
-		time.Sleep(timeout - 1)
-		r.Answer(last)
-		time.Sleep(timeout)
-		synctest.Wait()
-		if r.Ends != 1 || r.Unanswered != 1 {
-			t.Fatalf("in time: %+v", r)
-		}
-	})
 }
 
 func TestTheGatewayTellsThatThereIsRoomAndNothingElse(t *testing.T) {

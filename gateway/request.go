@@ -8,6 +8,7 @@ import (
 	"github.com/statuswire/statuswire/internal/metrics"
 	"github.com/statuswire/statuswire/internal/natsproto"
 	"github.com/statuswire/statuswire/internal/refusal"
+	"github.com/statuswire/statuswire/internal/relay"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -54,11 +55,11 @@ func (s *webSocket) ask(subject, reply string, body []byte) {
 		s.refusePub(subject, refusal.Refusal{Why: metrics.RefusalRequests, Limit: "requests", Reason: refusal.ReasonTooManyRequests(s.gateway.opts.MaxRequests)})
 		return
 	}
-	var to answered
+	var to relay.Receiver
 	if reply != "" {
 		to = &inboxAnswer{socket: s, asked: subject, reply: reply}
 	}
-	if err := s.gateway.relay.forward(&s.socket, status.AskedBy(subject, user), body, to); err != nil {
+	if err := s.gateway.relay.Forward(&s.socket, status.AskedBy(subject, user), body, to); err != nil {
 		s.gateway.opts.Logger.Error("cannot forward a request", "subject", subject, "error", err)
 		s.refusePub(subject, refusal.Refusal{Why: metrics.RefusalUnavailable, Reason: refusal.ReasonUnavailable})
 	}
@@ -75,7 +76,7 @@ type inboxAnswer struct {
 	cut    bool   // others were not
 }
 
-func (a *inboxAnswer) part(header nats.Header, body []byte) {
+func (a *inboxAnswer) Part(header nats.Header, body []byte) {
 	if g, _ := a.socket.held(); g == nil || !g.CanSubscribe(header.Get(status.HeaderSubject), "") {
 		a.cut = true
 		return
@@ -84,12 +85,12 @@ func (a *inboxAnswer) part(header nats.Header, body []byte) {
 	a.socket.inbox(a.reply, header, body)
 }
 
-func (a *inboxAnswer) last(header nats.Header, body []byte) {
+func (a *inboxAnswer) Last(header nats.Header, body []byte) {
 	if a.cut && header.Get(status.HeaderCount) != "" {
 		header.Set(status.HeaderCount, strconv.Itoa(a.count))
 	}
 	switch c, _ := status.ConversationOf(a.asked); {
-	case header.Get(headerStatus) == noResponders:
+	case relay.IsNobody(header):
 		if !a.socket.wantsNoResponders() {
 			return
 		}
@@ -100,12 +101,8 @@ func (a *inboxAnswer) last(header nats.Header, body []byte) {
 	a.socket.inbox(a.reply, header, body)
 }
 
-// unanswered leaves it to the browser's own patience.
-func (*inboxAnswer) unanswered() {}
-
-// noResponders is the status of an answer that the server gives, because nobody is
-// there to ask.
-const noResponders = "503"
+// NoAnswer leaves it to the browser's own patience.
+func (*inboxAnswer) NoAnswer() {}
 
 // inbox delivers an answer to those of the socket's own inbox subscriptions
 // that match. It goes nowhere else.
@@ -130,8 +127,8 @@ func (s *webSocket) inbox(subject string, header nats.Header, body []byte) {
 	}
 }
 
-// countRequest notes n more requests about the conversation that wait for an answer.
-func (s *socket) countRequest(c status.ConversationID, n int) {
+// Asking implements relay.Asker.
+func (s *socket) Asking(c status.ConversationID, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests += n

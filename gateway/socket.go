@@ -128,7 +128,7 @@ func (s *socket) leave() {
 	if cred != nil {
 		cred.detach(s)
 	}
-	s.gateway.relay.forget(s)
+	s.gateway.relay.Forget(s)
 }
 
 // close sends the reason and ends the socket; the first reason counts. Safe
@@ -215,3 +215,9 @@ func (s *socket) isClosing() bool {
 	defer s.mu.Unlock()
 	return s.closing
 }
+
+// Outbox implements relay.Asker.
+func (s *socket) Outbox() *outbox.Outbox { return &s.out }
+
+// Context ends with the socket.
+func (s *socket) Context() context.Context { return s.ctx }

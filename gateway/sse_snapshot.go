@@ -7,6 +7,7 @@ import (
 
 	"github.com/statuswire/statuswire/internal/fanout"
 	"github.com/statuswire/statuswire/internal/refusal"
+	"github.com/statuswire/statuswire/internal/relay"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -65,7 +66,7 @@ func (s *stream) snapshot() (snapshot, error) {
 		Epoch    string
 		Snapshot *snapshot
 	}
-	if refused := edgeRefusal(m.Header, m.Data); refused != nil {
+	if refused := relay.RefusedBy(m.Header, m.Data); refused != nil {
 		return snapshot{}, refusal.End(refusal.CloseError(refused))
 	}
 	if err := json.Unmarshal(m.Data, &welcome); err != nil || welcome.Snapshot == nil {
@@ -79,11 +80,11 @@ func (s *stream) snapshot() (snapshot, error) {
 // there is none. It has room for one.
 type oneAnswer chan *nats.Msg
 
-func (oneAnswer) part(nats.Header, []byte) {}
+func (oneAnswer) Part(nats.Header, []byte) {}
 
-func (a oneAnswer) last(header nats.Header, data []byte) { a <- &nats.Msg{Header: header, Data: data} }
+func (a oneAnswer) Last(header nats.Header, data []byte) { a <- &nats.Msg{Header: header, Data: data} }
 
-func (a oneAnswer) unanswered() { a <- &nats.Msg{} }
+func (a oneAnswer) NoAnswer() { a <- &nats.Msg{} }
 
 // appendSnapshot appends the events of what the stream may have of the snapshot.
 func (e *events) appendSnapshot(b []byte, shot snapshot) []byte {

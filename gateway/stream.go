@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/internal/refusal"
+	"github.com/statuswire/statuswire/internal/relay"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -159,12 +160,12 @@ func (s *stream) mayAsk(subject string) refusal.Refusal {
 
 // ask sends a request to the edge that mayAsk has let pass. The error is made by
 // end.
-func (s *stream) ask(subject string, body []byte, to answered) error {
+func (s *stream) ask(subject string, body []byte, to relay.Receiver) error {
 	g, _ := s.held()
 	if g.MaxPayloadBytes >= 0 && len(body) > g.MaxPayloadBytes {
 		return refusal.End(refusal.CloseError(status.ErrBadRequest.Withf("the request has %d bytes, at most %d are allowed", len(body), g.MaxPayloadBytes)))
 	}
-	if err := s.gateway.relay.forward(&s.socket, status.AskedBy(subject, g.User), body, to); err != nil {
+	if err := s.gateway.relay.Forward(&s.socket, status.AskedBy(subject, g.User), body, to); err != nil {
 		s.gateway.opts.Logger.Error("cannot forward a request", "subject", subject, "error", err)
 		return refusal.End(refusal.ClosePassing(refusal.ReasonUnavailable))
 	}

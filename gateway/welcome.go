@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/statuswire/statuswire/internal/refusal"
+	"github.com/statuswire/statuswire/internal/relay"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -16,7 +17,7 @@ import (
 // its snapshot are statuses of what they might subscribe to, and no others. What
 // cannot be read is not passed on.
 func welcomed(g *session.Grant, c status.ConversationID, header nats.Header, body []byte) (nats.Header, []byte) {
-	if g.CanSubscribe(status.ConversationSubjects(c), "") && !g.Filters() || edgeRefusal(header, body) != nil {
+	if g.CanSubscribe(status.ConversationSubjects(c), "") && !g.Filters() || relay.RefusedBy(header, body) != nil {
 		return header, body
 	}
 	filtered, err := filterWelcome(body, c, func(subject string) bool { return g.CanSubscribe(subject, "") })

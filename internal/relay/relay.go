@@ -1,8 +1,9 @@
-package gateway
+package relay
 
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -10,17 +11,16 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/statuswire/statuswire/internal/outbox"
 	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/status"
 )
 
-// relay brings the answers to forwarded requests back to the sockets. The
-// browser's reply subject never leaves its socket: outside, a request has a
-// reply subject of the relay's own. An answer is one message, or parts and a last
-// message.
-type relay struct {
+// Relay forwards requests and brings their answers back. Safe for concurrent use.
+type Relay struct {
 	nc      *nats.Conn
 	timeout time.Duration
+	logger  *slog.Logger
 	prefix  string // its own inbox, with the last dot
 	pacing  sync.WaitGroup
 
@@ -31,30 +31,44 @@ type relay struct {
 
 // waiting is a request without its last message yet.
 type waiting struct {
-	socket *socket
-	to     answered
-	about  status.ConversationID
-	timer  *time.Timer
+	asker Asker
+	to    Receiver
+	about status.ConversationID
+	timer *time.Timer
 
-	// Ends with the request; nil until its answer is paced. Guarded by relay.mu.
+	// Ends with the request; nil until its answer is paced. Guarded by Relay.mu.
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	flow string // where the edge waits to hear that there is room; "" for nowhere. Guarded by relay.mu
+	flow string // where the edge waits to hear that there is room; "" for nowhere. Guarded by Relay.mu
 }
 
-// answered takes the answer to a request. It must not block.
-type answered interface {
-	// part takes a part of an answer that has more.
-	part(header nats.Header, body []byte)
-	// last takes the last message, the only one of most answers.
-	last(header nats.Header, body []byte)
-	// unanswered says that there is none in time.
-	unanswered()
+// Asker is the connection that a request is forwarded for.
+type Asker interface {
+	// Asking notes n more requests about the conversation, "" for none, that wait for
+	// their answer.
+	Asking(c status.ConversationID, n int)
+	// Outbox is where the answers go in the end: they are paced by its room.
+	Outbox() *outbox.Outbox
+	// Context ends with the connection.
+	Context() context.Context
 }
 
-// edgeRefusal is the error that an answer of the edge is; nil for none.
-func edgeRefusal(header nats.Header, data []byte) *status.Error {
+// Receiver takes the answer to a request. It must not block.
+type Receiver interface {
+	// Part takes a part of an answer that has more.
+	Part(header nats.Header, body []byte)
+	// Last takes the last message, the only one of most answers.
+	Last(header nats.Header, body []byte)
+	// NoAnswer says that there is none in time.
+	NoAnswer()
+}
+
+// IsNobody is true for the answer that the server gives because nobody is there to ask.
+func IsNobody(header nats.Header) bool { return header.Get("Status") == "503" }
+
+// RefusedBy is the error that an answer of the edge is; nil for none.
+func RefusedBy(header nats.Header, data []byte) *status.Error {
 	if header.Get(micro.ErrorHeader) == "" {
 		return nil
 	}
@@ -65,11 +79,14 @@ func edgeRefusal(header nats.Header, data []byte) *status.Error {
 	return refused.Error
 }
 
-func newRelay(nc *nats.Conn, timeout time.Duration) *relay {
-	return &relay{nc: nc, timeout: timeout, prefix: nc.NewInbox() + ".", waiting: map[string]*waiting{}}
+// New makes a relay on the connection, which gives an answer so much time, and
+// each part of one so much again. It starts nothing.
+func New(nc *nats.Conn, timeout time.Duration, logger *slog.Logger) *Relay {
+	return &Relay{nc: nc, timeout: timeout, logger: logger, prefix: nc.NewInbox() + ".", waiting: map[string]*waiting{}}
 }
 
-func (r *relay) start() error {
+// Start begins to listen for answers.
+func (r *Relay) Start() error {
 	sub, err := r.nc.Subscribe(r.prefix+"*", r.answer)
 	if err != nil {
 		return err
@@ -80,7 +97,8 @@ func (r *relay) start() error {
 	return r.nc.Flush()
 }
 
-func (r *relay) stop() error {
+// Stop drops the requests that wait. It returns when nothing of the relay is under way.
+func (r *Relay) Stop() error {
 	r.mu.Lock()
 	for token := range r.waiting {
 		r.dropLocked(token)
@@ -95,47 +113,47 @@ func (r *relay) stop() error {
 	return sub.Unsubscribe()
 }
 
-// forward sends a request on behalf of the socket. The answer is for to, or for
+// Forward sends a request on behalf of the asker. The answer is for to, or for
 // nobody if that is nil.
-func (r *relay) forward(s *socket, subject string, body []byte, to answered) error {
+func (r *Relay) Forward(a Asker, subject string, body []byte, to Receiver) error {
 	m := &nats.Msg{Subject: subject, Data: body}
 	if to != nil {
 		c, _ := status.ConversationOf(subject)
-		m.Reply = r.await(s, c, to)
+		m.Reply = r.await(a, c, to)
 	}
 	return r.nc.PublishMsg(m)
 }
 
-// await returns the reply subject of a request of the socket about c, whose answer is
+// await returns the reply subject of a request of the asker about c, whose answer is
 // for to.
-func (r *relay) await(s *socket, c status.ConversationID, to answered) (reply string) {
+func (r *Relay) await(a Asker, c status.ConversationID, to Receiver) (reply string) {
 	token := nats.NewInbox()[len(nats.InboxPrefix):]
-	w := &waiting{socket: s, about: c, to: to}
+	w := &waiting{asker: a, about: c, to: to}
 	r.mu.Lock()
 	r.waiting[token] = w
 	w.timer = time.AfterFunc(r.timeout, func() {
 		if r.take(token) != nil {
-			to.unanswered()
+			to.NoAnswer()
 		}
 	})
 	r.mu.Unlock()
-	s.countRequest(c, 1)
+	a.Asking(c, 1)
 	return r.prefix + token
 }
 
 // take removes the request and returns it; nil when it is gone already.
-func (r *relay) take(token string) *waiting {
+func (r *Relay) take(token string) *waiting {
 	r.mu.Lock()
 	w := r.dropLocked(token)
 	r.mu.Unlock()
 	if w != nil {
-		w.socket.countRequest(w.about, -1)
+		w.asker.Asking(w.about, -1)
 	}
 	return w
 }
 
 // dropLocked removes the request and ends what waits for it; mu is held.
-func (r *relay) dropLocked(token string) *waiting {
+func (r *Relay) dropLocked(token string) *waiting {
 	w := r.waiting[token]
 	if w == nil {
 		return nil
@@ -149,7 +167,7 @@ func (r *relay) dropLocked(token string) *waiting {
 }
 
 // goesOn returns the request, which has more time from now on; nil when it is gone.
-func (r *relay) goesOn(token string) *waiting {
+func (r *Relay) goesOn(token string) *waiting {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w := r.waiting[token]
@@ -159,13 +177,13 @@ func (r *relay) goesOn(token string) *waiting {
 	return w
 }
 
-// answer hands an answer, or a part of one, to the socket that asked.
-func (r *relay) answer(m *nats.Msg) {
+// answer hands an answer, or a part of one, to whom it is for.
+func (r *Relay) answer(m *nats.Msg) {
 	token := strings.TrimPrefix(m.Subject, r.prefix)
 	if m.Header.Get(status.HeaderSequence) != "" { // "no responders" has a subject too, nats-server 2.15.2
 		w := r.goesOn(token)
 		if w != nil {
-			w.to.part(m.Header, m.Data)
+			w.to.Part(m.Header, m.Data)
 		}
 		if status.IsEdgeFlowSubject(m.Reply) {
 			r.pace(token, w, m.Reply)
@@ -176,8 +194,8 @@ func (r *relay) answer(m *nats.Msg) {
 	if w == nil {
 		return
 	}
-	w.socket.out.Settle(w)
-	w.to.last(m.Header, m.Data)
+	w.asker.Outbox().Settle(w)
+	w.to.Last(m.Header, m.Data)
 }
 
 // answerBytes is a batch of an answer: history's batches end at 128 KiB.
@@ -185,7 +203,7 @@ const answerBytes = 128 << 10
 
 // pace tells on the subject that there is room for the next parts, as soon as
 // there is; or that the request is gone, as w is when it is nil.
-func (r *relay) pace(token string, w *waiting, subject string) {
+func (r *Relay) pace(token string, w *waiting, subject string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if w == nil || r.waiting[token] != w {
@@ -194,21 +212,21 @@ func (r *relay) pace(token string, w *waiting, subject string) {
 	}
 	w.flow = subject
 	if w.ctx == nil {
-		w.ctx, w.cancel = context.WithCancel(w.socket.ctx)
+		w.ctx, w.cancel = context.WithCancel(w.asker.Context())
 	}
-	r.pacing.Go(func() { // ends with room, the request or the socket
-		if w.socket.out.Ready(w.ctx, w, answerBytes) != nil || !r.hasRoom(token) {
+	r.pacing.Go(func() { // ends with room, the request or the asker
+		if w.asker.Outbox().Ready(w.ctx, w, answerBytes) != nil || !r.hasRoom(token) {
 			return
 		}
 		if err := r.nc.Publish(subject, nil); err != nil {
-			w.socket.gateway.opts.Logger.Error("cannot tell that there is room", "error", err)
+			r.logger.Error("cannot tell that there is room", "error", err)
 		}
 	})
 }
 
 // hasRoom notes that it is told that there is room; false when the request is gone,
 // which has been told.
-func (r *relay) hasRoom(token string) bool {
+func (r *Relay) hasRoom(token string) bool {
 	w := r.goesOn(token)
 	if w == nil {
 		return false
@@ -219,13 +237,13 @@ func (r *relay) hasRoom(token string) bool {
 	return true
 }
 
-// forget drops the requests of a socket that is gone. The edge need not wait for it:
+// Forget drops the requests of an asker that is gone. The edge need not wait for it:
 // its user may be back already, and reads only so many answers at a time.
-func (r *relay) forget(s *socket) {
+func (r *Relay) Forget(a Asker) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for token, w := range r.waiting {
-		if w.socket != s {
+		if w.asker != a {
 			continue
 		}
 		r.dropLocked(token)
@@ -237,4 +255,4 @@ func (r *relay) forget(s *socket) {
 
 // gone tells the edge that nobody waits for the answer. If it does not hear that, it
 // has its own patience.
-func (r *relay) gone(flow string) { _ = r.nc.Publish(flow, []byte(status.EdgeFlowGone)) }
+func (r *Relay) gone(flow string) { _ = r.nc.Publish(flow, []byte(status.EdgeFlowGone)) }
