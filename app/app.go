@@ -361,6 +361,7 @@ func (a *App) startAdmin(ctx context.Context) error {
 		Sessions:  a.gateway,
 		Explainer: explainer{a.gateway, gateway.Evidence{Conversation: a.directory.Conversation, Grant: a.callout.Preview}},
 		Audit:     a.audit,
+		Version:   serviceVersion(),
 		Logger:    noise.Always(a.log), // only operators reach it
 	})
 	if err != nil {

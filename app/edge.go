@@ -24,7 +24,7 @@ func (a *App) startEdge(ctx context.Context) error {
 		}
 	}
 	opts := a.opts.Edge
-	opts.Logger = a.log
+	opts.Logger, opts.Version = a.log, serviceVersion()
 	// A join shows what the grants say.
 	opts.Limits = edge.Limits{
 		Categories:       a.opts.Callout.MaxCategories,

@@ -51,11 +51,8 @@ func (a *App) startPresence(ctx context.Context) error {
 // makeMetrics makes the registry; what it asks for exists by the time that
 // somebody asks it, because the HTTP listener comes last.
 func (a *App) makeMetrics() *metrics.Metrics {
-	version, revision := buildInfo()
 	return metrics.New(metrics.Options{
-		Version:  version,
-		Revision: revision,
-		Logger:   a.log,
+		Logger: a.log,
 		Sources: metrics.Sources{
 			Gateway:     a.gatewayStats,
 			Fanout:      a.fanoutStats,
@@ -71,17 +68,14 @@ func (a *App) makeMetrics() *metrics.Metrics {
 	})
 }
 
-func buildInfo() (version, revision string) {
+// serviceVersion is the version of this build as a micro service names it, without the
+// v of Go's versions; "" for a build that has none.
+func serviceVersion() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown", ""
+	if !ok || !strings.HasPrefix(info.Main.Version, "v") {
+		return ""
 	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			revision = s.Value
-		}
-	}
-	return info.Main.Version, revision
+	return strings.TrimPrefix(info.Main.Version, "v")
 }
 
 func (a *App) gatewayStats() metrics.GatewayStats {

@@ -223,23 +223,29 @@ func (c *checker) warnOfDelegatedUsers() {
 	}
 }
 
-// browsersGroups are the deny lines that keep a queue group of browsers theirs.
-func browsersGroups() []string { return []string{"status.> browsers.>", "presence.> browsers.>"} }
+// browsersGroup is the deny line that keeps a queue group of browsers theirs, below the
+// root of what browsers hear.
+func browsersGroup(root string) string { return root + ".> browsers.>" }
 
 // warnOfSharedGroups names the users who may hear statuses or presence and take a part
 // of what a queue group of browsers is to get.
 func (c *checker) warnOfSharedGroups() {
 	own := []string{c.vars[PartFanout.variable()], c.vars[PartPresence.variable()]}
-	hears := func(subject string) bool {
-		root, _, _ := strings.Cut(subject, ".")
-		return slices.Contains([]string{"status", "presence", "*", ">"}, root)
-	}
 	for _, u := range c.server.Nkeys {
-		if slices.Contains(own, u.Nkey) || !restricted(u.Permissions) || !slices.ContainsFunc(u.Permissions.Subscribe.Allow, hears) {
+		if slices.Contains(own, u.Nkey) {
 			continue
 		}
-		for _, line := range browsersGroups() {
-			if !slices.Contains(u.Permissions.Subscribe.Deny, line) {
+		var may server.SubjectPermission
+		if u.Permissions != nil && u.Permissions.Subscribe != nil {
+			may = *u.Permissions.Subscribe
+		}
+		for _, root := range []string{"status", "presence"} {
+			hears := func(subject string) bool {
+				first, _, _ := strings.Cut(subject, ".")
+				return first == root || first == "*" || first == ">"
+			}
+			line := browsersGroup(root)
+			if (may.Allow == nil || slices.ContainsFunc(may.Allow, hears)) && !slices.Contains(may.Deny, line) {
 				c.opts.Logger.Warn("a user of nats.conf may take part in the queue groups of browsers: add to its subscribe permissions what to deny", "user", u.Nkey, "deny", line)
 			}
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nkeys"
+
 	"github.com/statuswire/statuswire"
 	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/keys"
@@ -249,6 +251,42 @@ func TestNoErrorShowsASeed(t *testing.T) {
 	}
 	if !slices.Contains(engine.Parts(), engine.PartCallout) {
 		t.Error("the callout is no part")
+	}
+}
+
+func TestWhoHearsNoPresenceNeedsNotBeDeniedItsGroups(t *testing.T) {
+	user, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := user.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for subjects, want := range map[string][]string{
+		`"status.*.engine"`: {"status.> browsers.>"},
+		`"presence.*"`:      {"presence.> browsers.>"},
+		`">"`:               {"status.> browsers.>", "presence.> browsers.>"},
+		`"other.>"`:         nil,
+		``:                  {"status.> browsers.>", "presence.> browsers.>"}, // all that there is
+	} {
+		permissions := ""
+		if subjects != "" {
+			permissions = ", permissions: { subscribe: { allow: [" + subjects + "] } }"
+		}
+		var log bytes.Buffer
+		opts := options(t)
+		opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		opts.Config = []byte(strings.Replace(string(statuswire.DefaultNATSConfig()), "users: [",
+			"users: [ { nkey: "+public+permissions+" }", 1))
+		if _, err := engine.New(opts); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range []string{"status.> browsers.>", "presence.> browsers.>"} {
+			if got := strings.Contains(log.String(), `deny="`+line+`"`); got != slices.Contains(want, line) {
+				t.Errorf("who may hear %s, warned of %s: %v: %s", subjects, line, got, log.String())
+			}
+		}
 	}
 }
 

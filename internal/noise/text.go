@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/nats-io/nkeys"
 )
 
 // Text is s as a record may hold it: in one line, valid UTF-8, without a credential,
@@ -55,18 +57,34 @@ func short(s string, maxBytes int) string {
 
 const ellipsis = "…"
 
-// credential finds JWTs, whole or cut, and nkey seeds.
-var credential = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*)*|S[ACNOUX][A-Z2-7]{40,}`)
+// credential finds JWTs, whole or cut, and nkey seeds, which begin in the second group:
+// the first is what stands before and may belong to a public key.
+var credential = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*|([A-Z2-7]*?)(S[ACNOUX][A-Z2-7]{40,})`)
 
 const credentialMark = "[credential]"
 
 // redact takes out what looks like a JWT or an nkey seed: a browser can name a
-// subject, or its origin, so.
+// subject, or its origin, so. A public key in which a seed seems to begin stays.
 func redact(s string) string {
-	if mayHoldCredential(s) {
-		return credential.ReplaceAllLiteralString(s, credentialMark)
+	if !mayHoldCredential(s) {
+		return s
 	}
-	return s
+	var out strings.Builder
+	at := 0
+	for _, m := range credential.FindAllStringSubmatchIndex(s, -1) {
+		if nkeys.IsValidPublicKey(s[m[0]:m[1]]) {
+			continue
+		}
+		from := m[0]
+		if m[4] >= 0 {
+			from = m[4]
+		}
+		out.WriteString(s[at:from])
+		out.WriteString(credentialMark)
+		at = m[1]
+	}
+	out.WriteString(s[at:])
+	return out.String()
 }
 
 // mayHoldCredential looks for what each of them has, which is quicker.

@@ -13,6 +13,8 @@ import (
 const (
 	token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImV4cCI6MTd9.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg"
 	seed  = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
+	// publicKey has what looks like the beginning of a seed.
+	publicKey = "UCNJ2NUUPMLSSXNT666LNEPA2EJTN4EMDXA5JNPNP32MU5A2CTNGPSCM"
 )
 
 func TestText(t *testing.T) {
@@ -29,6 +31,10 @@ func TestText(t *testing.T) {
 		{"no UTF-8", "a\xff\xfeb", "a�b"},
 		{"a token", "no: " + token, "no: [credential]"},
 		{"a seed", seed + " is it", "[credential] is it"},
+		{"a seed behind other letters", "AB" + seed, "AB[credential]"},
+		{"two seeds", seed + " " + seed, "[credential] [credential]"},
+		{"a public key in which one seems to begin", publicKey + " is whose", publicKey + " is whos…"},
+		{"a public key that is none", "B" + publicKey[1:], "BCNJ2NUUPMLS[credential]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := noise.Text(tt.text, 64); got != tt.want {
