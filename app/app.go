@@ -139,7 +139,11 @@ func New(opts Options) (*App, error) {
 	if a.engine, err = engine.New(engineOpts); err != nil {
 		return nil, err
 	}
-	a.links = link.New(a.engine, a.sessions)
+	issuer, err := set.Issuer.PublicKey()
+	if err != nil {
+		return nil, err
+	}
+	a.links = link.New(a.engine, a.sessions, session.Authority{Issuer: issuer, Account: engine.AccountStatus})
 	if err := a.makeStorage(); err != nil {
 		return nil, err
 	}
@@ -382,7 +386,7 @@ func (a *App) startGateway(ctx context.Context) error {
 	opts := a.opts.Gateway
 	opts.Logger = a.log
 	a.gateway, err = gateway.New(gateway.Deps{
-		Verdicts:  a.links,
+		Verdicts:  a.callout,
 		Links:     a.links,
 		Directory: access{a.directory},
 		Fanout:    a.fanout,

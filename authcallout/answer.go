@@ -8,8 +8,8 @@ import (
 )
 
 // sign makes the user JWT of a grant.
-func (s *Service) sign(req *jwt.AuthorizationRequestClaims, g grant) (string, error) {
-	userJWT, err := s.opts.claims(req.UserNkey, g).Encode(s.signer)
+func (s *Service) sign(userNkey string, g grant) (string, error) {
+	userJWT, err := s.opts.claims(userNkey, g).Encode(s.signer)
 	if err != nil {
 		return "", fmt.Errorf("sign the grant: %w", err)
 	}

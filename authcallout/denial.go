@@ -69,7 +69,7 @@ func denialOf(err error) (session.Denial, Cause) {
 		// Hides how many there are.
 		return session.Denial{Reason: "too many connect at the moment: try again"}, CauseQueueFull
 
-	case errors.Is(err, errLinkGivenUp):
+	case errors.Is(err, errGivenUp):
 		// Nobody is left to read it.
 		return session.Denial{Reason: "the connection was given up"}, CauseGivenUp
 	}

@@ -11,7 +11,7 @@ var (
 	ErrVerifier  = errVerifier
 	ErrDirectory = errDirectory
 	ErrQueueFull = errQueueFull
-	ErrGivenUp   = errLinkGivenUp
+	ErrGivenUp   = errGivenUp
 )
 
 // ErrNotTheirs names the conversation that had to be granted.

@@ -15,7 +15,8 @@ import (
 
 // job is a request with the time of its arrival.
 type job struct {
-	msg     *nats.Msg
+	msg     *nats.Msg // nats-server's request; nil for one of the gateway's
+	asked   *question // the gateway's; nil for one of nats-server's
 	arrived time.Time
 }
 
@@ -24,7 +25,11 @@ func (s *Service) receive(m *nats.Msg) {
 	if m.Reply == "" {
 		return
 	}
-	j := job{m, time.Now()}
+	s.enqueue(job{msg: m, arrived: time.Now()})
+}
+
+// enqueue does not wait: who finds the queue full is denied.
+func (s *Service) enqueue(j job) {
 	select {
 	case s.queue <- j:
 	default:
@@ -36,6 +41,10 @@ func (s *Service) receive(m *nats.Msg) {
 // answer at once instead of after the server's timeout. Other servers' requests
 // stay unanswered.
 func (s *Service) turnAway(j job, why error) {
+	if j.asked != nil {
+		s.turnAwayHere(j, why)
+		return
+	}
 	token, _, err := s.open(j.msg)
 	var c claim
 	if err == nil {
@@ -82,6 +91,10 @@ func (s *Service) handle(ctx context.Context, j job) {
 	defer cancel()
 	if err := ctx.Err(); err != nil { // it waited too long in the queue: nothing more is spent on it
 		s.turnAway(j, err)
+		return
+	}
+	if j.asked != nil {
+		s.replyHere(ctx, j)
 		return
 	}
 	token, sender, err := s.open(j.msg)
@@ -155,10 +168,10 @@ func (s *Service) reply(ctx context.Context, j job, req *jwt.AuthorizationReques
 	v := Verdict{Key: linkKey(req), Address: req.ClientInformation.Host, User: g.user}
 	var userJWT string
 	if err == nil {
-		userJWT, err = s.sign(req, g)
+		userJWT, err = s.sign(req.UserNkey, g)
 	}
 	if err == nil && g.connection == jwt.ConnectionTypeInProcess && !s.deps.Sessions.Grant(v.Key, userJWT) {
-		err = errLinkGivenUp
+		err = errGivenUp
 	}
 	var reason string
 	if err != nil {

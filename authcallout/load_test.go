@@ -132,7 +132,7 @@ func TestTwoHundredConnectAtOnce(t *testing.T) {
 					t.Errorf("server says %q, %v, %v", l.said, l.denial, err)
 					return
 				}
-				g, err := session.ParseGrant(l.jwt)
+				g, err := r.read(l.jwt)
 				if err != nil || g.User != user || !g.Covers(conversation) || len(g.Conversations) != 1 {
 					t.Errorf("%s got %+v, %v", user, g, err)
 				}

@@ -197,6 +197,15 @@ func token(tb testing.TB, user status.UserID, ttl time.Duration) string {
 	return t
 }
 
+// read reads a user JWT as the gateway does.
+func (r *rig) read(userJWT string) (*session.Grant, error) {
+	issuer, err := r.keys.Issuer.PublicKey()
+	if err != nil {
+		return nil, err
+	}
+	return session.Authority{Issuer: issuer, Account: engine.AccountStatus}.Grant(userJWT, time.Now())
+}
+
 // link is one connection as the gateway makes it for a browser's CONNECT.
 type link struct {
 	said   string // what the server said to CONNECT and PING: "PONG" or its -ERR

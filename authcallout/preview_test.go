@@ -24,7 +24,7 @@ func TestAPreviewIsTheGrantOfALogin(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := r.connect(t, c.ask, map[string]string{"auth_token": token(t, c.user, time.Hour)})
-			want, err := session.ParseGrant(l.jwt)
+			want, err := r.read(l.jwt)
 			if err != nil {
 				t.Fatalf("%v, %v", err, l.denial)
 			}

@@ -10,7 +10,6 @@ import (
 	"github.com/statuswire/statuswire/authcallout"
 	"github.com/statuswire/statuswire/internal/identity"
 	"github.com/statuswire/statuswire/internal/session"
-	"github.com/statuswire/statuswire/status"
 )
 
 // What the gateway is told before a link is what it would be told by one.
@@ -30,9 +29,9 @@ func TestScreenDeniesAsALoginWould(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := r.service.Stats().Denied[authcallout.CauseToken]
-			user, screened := r.service.Screen(t.Context(), token)
-			if want := status.UserID(map[bool]string{true: "alice"}[name == "good"]); user != want {
-				t.Errorf("it speaks for %q, want %q", user, want)
+			proof, screened := r.service.Screen(t.Context(), token)
+			if (proof != nil) != (name == "good") || proof != nil && proof.User() != "alice" {
+				t.Errorf("it proves %+v", proof)
 			}
 			link := r.connect(t, session.Ask{}, map[string]string{"auth_token": token})
 			if (screened == nil) != (link.denial == nil) || screened != nil && *screened != *link.denial {
@@ -75,7 +74,7 @@ func TestScreenOutlivesItsVerifier(t *testing.T) {
 		"slow":  "the authorization took too long: try again",
 		"other": "the token cannot be checked at the moment: try again",
 	} {
-		if user, d := r.service.Screen(t.Context(), token); d == nil || user != "" || d.Final || d.BadToken || d.Reason != want {
+		if proof, d := r.service.Screen(t.Context(), token); d == nil || proof != nil || d.Final || d.BadToken || d.Reason != want {
 			t.Errorf("%s: %+v, want %q", token, d, want)
 		}
 	}

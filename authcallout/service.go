@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+
+	"github.com/statuswire/statuswire/internal/session"
 )
 
 // Service answers the authorization requests of one server. New makes it, Start
@@ -19,10 +21,15 @@ type Service struct {
 	deps   Deps
 	opts   Options
 	signer *signer
+	// Of the user JWTs that the gateway gets in the process: the user key that they
+	// name, which nobody has the seed of, and how they are read back.
+	subject   string
+	authority session.Authority
 
 	queue    chan job
 	stopping chan struct{} // closed when nothing more comes into the queue
 	workers  sync.WaitGroup
+	ended    chan struct{}      // closed when no worker is left
 	cancel   context.CancelFunc // ends requests that Stop has no time for
 	counters counters
 	seal     atomic.Pointer[seal] // our server's, once seen in a verified request
@@ -31,7 +38,7 @@ type Service struct {
 	mu      sync.Mutex // guards what follows
 	started bool
 	stopped bool
-	sub     *nats.Subscription // nil before Start and after Stop
+	sub     *nats.Subscription // nil before Start
 	drained chan struct{}      // closed when the subscription has handed over its last request
 }
 
@@ -56,12 +63,22 @@ func New(nc *nats.Conn, deps Deps, opts Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	user, err := nkeys.CreateUser()
+	if err != nil {
+		return nil, fmt.Errorf("authcallout: %w", err)
+	}
+	subject, err := user.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("authcallout: %w", err)
+	}
 	opts = opts.withDefaults()
 	return &Service{
-		nc: nc, deps: deps, opts: opts, signer: signer,
-		queue:    make(chan job, opts.QueueLength),
-		stopping: make(chan struct{}),
-		drained:  make(chan struct{}),
+		nc: nc, deps: deps, opts: opts, signer: signer, subject: subject,
+		authority: session.Authority{Issuer: signer.public, Account: opts.Account},
+		ended:     make(chan struct{}),
+		queue:     make(chan job, opts.QueueLength),
+		stopping:  make(chan struct{}),
+		drained:   make(chan struct{}),
 	}, nil
 }
 
@@ -99,13 +116,16 @@ func (s *Service) Start(ctx context.Context) error {
 func (s *Service) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	again := s.stopped
 	s.stopped = true
-	sub := s.sub
-	s.sub = nil
-	if sub == nil {
-		return nil // stopped already
+	if again {
+		return nil
 	}
-	return s.drain(ctx, sub)
+	defer close(s.ended)
+	if s.sub == nil {
+		return nil // not started
+	}
+	return s.drain(ctx, s.sub)
 }
 
 func (s *Service) drain(ctx context.Context, sub *nats.Subscription) error {

@@ -78,7 +78,7 @@ func TestTheGrantHasTheLimitsOfTheOptions(t *testing.T) {
 	if got := strings.Join(claims.AllowedConnectionTypes, " "); got != "IN_PROCESS" {
 		t.Errorf("connection types %q", got)
 	}
-	g, err := session.ParseGrant(l.jwt)
+	g, err := r.read(l.jwt)
 	if err != nil || len(g.Conversations) != 2 {
 		t.Errorf("grant %+v, %v", g, err)
 	}
@@ -97,7 +97,7 @@ func TestExpiryIsTheEarlierOfTokenAndLifetime(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			now := time.Now()
 			l := r.connect(t, session.Ask{}, map[string]string{"auth_token": token(t, "alice", c.ttl)})
-			g, err := session.ParseGrant(l.jwt)
+			g, err := r.read(l.jwt)
 			if err != nil {
 				t.Fatalf("%v, %v", err, l.denial)
 			}

@@ -78,11 +78,12 @@ func (s *webSocket) doConnect(raw []byte) error {
 func (s *socket) login(ctx context.Context, opts connectOptions, join status.ConversationID) error {
 	ctx, cancel := context.WithTimeout(ctx, s.gateway.opts.LoginTimeout)
 	defer cancel()
-	if err := s.screen(ctx, opts.AuthToken, join); err != nil {
+	proof, err := s.screen(ctx, opts.AuthToken, join)
+	if err != nil {
 		return s.refusedLogin(err)
 	}
 	cred := s.gateway.credential(s.credentialKey(opts.AuthToken))
-	if err := cred.ensure(ctx, s, opts, need{join: join, paid: true}); err != nil {
+	if err := cred.ensure(ctx, s, opts, need{proof: proof, join: join, paid: true}); err != nil {
 		cred.release()
 		return s.refusedLogin(err)
 	}
@@ -129,10 +130,10 @@ func (s *socket) credentialKey(token string) credentialKey {
 }
 
 // asLogin is the browser as those see it who decide about it.
-func (s *socket) asLogin(opts connectOptions) session.Login {
+func (s *socket) asLogin(opts connectOptions, proof session.Proof) session.Login {
 	return session.Login{
 		Token: opts.AuthToken, User: opts.User,
-		Name: opts.Name, Lang: opts.Lang, Version: opts.Version, Remote: s.remote,
+		Name: opts.Name, Lang: opts.Lang, Version: opts.Version, Remote: s.remote, Proof: proof,
 	}
 }
 

@@ -48,6 +48,7 @@ type credential struct {
 
 // need is what a caller of ensure wants of the grant.
 type need struct {
+	proof         session.Proof           // of the token; nil for none
 	user          status.UserID           // whose it must be; "" for anybody's
 	join          status.ConversationID   // else the callout denies all; "" for none
 	conversations []status.ConversationID // to be covered, as far as they are the user's
@@ -201,7 +202,7 @@ func (c *credential) ensure(ctx context.Context, s *socket, opts connectOptions,
 		}
 	}
 	changes := c.gateway.reviews.changes.Load()
-	grant, kept, err := c.gateway.verdict(ctx, s.asLogin(opts), session.Ask{Join: n.join, Want: want})
+	grant, kept, err := c.gateway.verdict(ctx, s.asLogin(opts, n.proof), session.Ask{Join: n.join, Want: want})
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/jwt/v2"
-	"github.com/nats-io/nkeys"
 
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/fanout"
@@ -60,18 +59,10 @@ func TestARunIsWrittenAtOnceButForWhatTheBrowserMayNotHave(t *testing.T) {
 // grantWithout is for status.c1.* but for one subject.
 func grantWithout(t *testing.T, denied string) *session.Grant {
 	t.Helper()
-	account, err := nkeys.CreateAccount()
-	must(t, err)
-	user, err := nkeys.CreateUser()
-	must(t, err)
-	public, err := user.PublicKey()
-	must(t, err)
-	claims := jwt.NewUserClaims(public)
+	claims := jwt.NewUserClaims("of a test")
 	claims.Sub.Allow.Add("status.c1.*")
 	claims.Sub.Deny.Add(denied)
-	signed, err := claims.Encode(account)
-	must(t, err)
-	grant, err := session.ParseGrant(signed)
+	grant, err := session.GrantOf(claims)
 	must(t, err)
 	return grant
 }

@@ -37,9 +37,9 @@ type Directory interface {
 
 // Screen looks at a token before a verdict is asked for.
 type Screen interface {
-	// Screen returns whom the token speaks for, or the denial that a login with it
-	// would get whatever it asks for. It gives up when ctx ends.
-	Screen(ctx context.Context, token string) (status.UserID, *session.Denial)
+	// Screen returns the proof that the token is good, or the denial that a login with
+	// it would get whatever it asks for. It gives up when ctx ends.
+	Screen(ctx context.Context, token string) (session.Proof, *session.Denial)
 }
 
 // Presence hears who has a subscription in which conversation. It does not wait.

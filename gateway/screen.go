@@ -11,31 +11,31 @@ import (
 )
 
 // screen refuses a login that can only be refused, before anything is spent on it:
-// no credential, no link, no callout. The callout looks at all of it again; what it
+// no credential and no verdict. The callout looks at all of it again; what it
 // signs is the one authority.
 //
 // An address that has handed in too many bad tokens has to wait with further bad
 // ones; whoever else is behind it, with a good token, passes. A *session.Denial is
-// the login's, a limitedLogin says to wait.
-func (s *socket) screen(ctx context.Context, token string, join status.ConversationID) error {
+// the login's, a limitedLogin says to wait. The proof is nil when nobody screens.
+func (s *socket) screen(ctx context.Context, token string, join status.ConversationID) (session.Proof, error) {
 	denial := misshapen(token, s.gateway.opts.MaxControlLineBytes)
-	var user status.UserID
+	var proof session.Proof
 	switch look := s.gateway.deps.Screen; {
 	case denial != nil:
 	case look == nil:
-		return s.mayFail()
+		return nil, s.mayFail()
 	default:
-		user, denial = look.Screen(ctx, token)
+		proof, denial = look.Screen(ctx, token)
 	}
 	switch {
 	case denial == nil:
-		return s.screenJoin(ctx, user, join)
+		return proof, s.screenJoin(ctx, proof.User(), join)
 	case denial.BadToken:
 		if err := s.mayFail(); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return denial
+	return nil, denial
 }
 
 // screenJoin refuses a login that names a conversation which is not its user's.

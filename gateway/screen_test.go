@@ -29,21 +29,25 @@ const (
 	expired = "token expired: get a fresh one"
 )
 
-func (s *screen) Screen(_ context.Context, token string) (status.UserID, *session.Denial) {
+func (s *screen) Screen(_ context.Context, token string) (session.Proof, *session.Denial) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = append(s.asked, token)
 	switch {
 	case strings.HasPrefix(token, "forged"):
-		return "", &session.Denial{Reason: forged, Final: true, BadToken: true}
+		return nil, &session.Denial{Reason: forged, Final: true, BadToken: true}
 	case strings.HasPrefix(token, "expired"):
-		return "", &session.Denial{Reason: expired, Final: true}
+		return nil, &session.Denial{Reason: expired, Final: true}
 	case strings.HasPrefix(token, "unknown"):
-		return "", &session.Denial{Reason: "the token cannot be checked at the moment: try again"}
+		return nil, &session.Denial{Reason: "the token cannot be checked at the moment: try again"}
 	}
 	user, _, _ := strings.Cut(token, "/")
-	return status.UserID(user), nil
+	return proofOf(user), nil
 }
+
+type proofOf status.UserID
+
+func (p proofOf) User() status.UserID { return status.UserID(p) }
 
 func newScreened(t *testing.T, opts gateway.Options) (*rig, *screen) {
 	t.Helper()

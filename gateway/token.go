@@ -66,7 +66,8 @@ func (s *webSocket) switchToken(token string) (*session.Grant, error) {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, s.gateway.opts.LoginTimeout)
 	defer cancel()
-	if err := s.screen(ctx, token, ""); err != nil {
+	proof, err := s.screen(ctx, token, "")
+	if err != nil {
 		return nil, err
 	}
 	opts := s.loginOptions()
@@ -81,7 +82,7 @@ func (s *webSocket) switchToken(token string) (*session.Grant, error) {
 	// What the socket uses now it goes on using: the new grant is asked for it.
 	used := map[status.ConversationID]struct{}{}
 	s.addConversations(used)
-	n := need{user: held.User, conversations: slices.Collect(maps.Keys(used)), paid: true}
+	n := need{proof: proof, user: held.User, conversations: slices.Collect(maps.Keys(used)), paid: true}
 	if err := fresh.ensure(ctx, &s.socket, opts, n); err != nil {
 		fresh.release()
 		return nil, err

@@ -25,14 +25,15 @@ type Engine interface {
 type Links struct {
 	engine   Engine
 	sessions *session.Registry
+	from     session.Authority
 	opened   atomic.Uint64
 	kept     atomic.Int64
 }
 
 // New makes Links to the engine's server; the callout finds in sessions what is asked
-// for, and leaves its verdict there.
-func New(engine Engine, sessions *session.Registry) *Links {
-	return &Links{engine: engine, sessions: sessions}
+// for, and leaves its verdict there, which is a grant if it is from the authority.
+func New(engine Engine, sessions *session.Registry, from session.Authority) *Links {
+	return &Links{engine: engine, sessions: sessions, from: from}
 }
 
 // Stats counts links.
@@ -117,5 +118,5 @@ func (l *Links) handshake(ctx context.Context, k *link, info []byte, login sessi
 	if err := k.conn.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	return session.ParseGrant(userJWT)
+	return l.from.Grant(userJWT, time.Now())
 }

@@ -65,7 +65,8 @@ func says(text string) func(net.Conn, string) {
 
 var key = session.Key{ServerID: id, ClientID: 7}
 
-func userJWT(t *testing.T) string {
+// signed is a user JWT, and who has signed it.
+func signed(t *testing.T) (string, session.Authority) {
 	t.Helper()
 	issuer, err := nkeys.CreateAccount()
 	if err != nil {
@@ -80,16 +81,17 @@ func userJWT(t *testing.T) string {
 		t.Fatal(err)
 	}
 	claims := jwt.NewUserClaims(public)
-	claims.Name = "alice"
-	signed, err := claims.Encode(issuer)
+	claims.Name, claims.Audience = "alice", "STATUS"
+	userJWT, err := claims.Encode(issuer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signed
+	return userJWT, session.Authority{Issuer: claims.Issuer, Account: "STATUS"}
 }
 
 func TestDecideTellsWhatTheServerAndTheCalloutSay(t *testing.T) {
-	good := userJWT(t)
+	good, from := signed(t)
+	foreign, _ := signed(t)
 	denial := &session.Denial{Reason: "token expired", Final: true}
 	for _, c := range []struct {
 		name    string
@@ -105,6 +107,7 @@ func TestDecideTellsWhatTheServerAndTheCalloutSay(t *testing.T) {
 		{"the server hangs up", engine{info: goodInfo, then: says(""), hangsUp: true}, func(r *session.Registry) { r.Grant(key, good) }, "ended without a verdict"},
 		{"a line without an end", engine{info: goodInfo, then: says(strings.Repeat("x", 64<<10))}, func(*session.Registry) {}, "a line of more than"},
 		{"a verdict that is no JWT", engine{info: goodInfo, then: says("PONG\r\n")}, func(r *session.Registry) { r.Grant(key, "letmein") }, "user JWT"},
+		{"a verdict of somebody else", engine{info: goodInfo, then: says("PONG\r\n")}, func(r *session.Registry) { r.Grant(key, foreign) }, "has signed it"},
 		{"an INFO that is none", engine{info: "HELLO\r\n", then: says("")}, func(*session.Registry) {}, "no INFO"},
 		{"no server", engine{dial: errors.New("it does not run")}, func(*session.Registry) {}, "it does not run"},
 	} {
@@ -112,7 +115,7 @@ func TestDecideTellsWhatTheServerAndTheCalloutSay(t *testing.T) {
 			registry := session.NewRegistry()
 			then := c.engine.then
 			c.engine.then = func(conn net.Conn, connect string) { c.callout(registry); then(conn, connect) }
-			links := link.New(c.engine, registry)
+			links := link.New(c.engine, registry, from)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			g, err := links.Decide(ctx, session.Login{Token: "t"}, session.Ask{})
@@ -133,7 +136,7 @@ func TestDecideTellsWhatTheServerAndTheCalloutSay(t *testing.T) {
 }
 
 func TestDecideGivesUpAtItsDeadline(t *testing.T) {
-	links := link.New(engine{info: goodInfo, then: says("")}, session.NewRegistry())
+	links := link.New(engine{info: goodInfo, then: says("")}, session.NewRegistry(), session.Authority{})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if _, err := links.Decide(ctx, session.Login{}, session.Ask{}); err == nil || !strings.Contains(err.Error(), "without a verdict") {
@@ -152,13 +155,14 @@ func TestAKeptLinkSaysHowItEnded(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			registry := session.NewRegistry()
-			good, in := userJWT(t), make(chan struct{})
+			good, from := signed(t)
+			in := make(chan struct{})
 			links := link.New(engine{info: goodInfo, then: func(conn net.Conn, _ string) {
 				registry.Grant(key, good)
 				fmt.Fprint(conn, "PONG\r\n")
 				<-in
 				fmt.Fprint(conn, "PING\r\n"+c.then)
-			}, hangsUp: c.then == ""}, registry)
+			}, hangsUp: c.then == ""}, registry, from)
 			_, kept, err := links.Keep(t.Context(), session.Login{}, session.Ask{})
 			if err != nil {
 				t.Fatal(err)

@@ -37,15 +37,6 @@ type Grant struct {
 	sub, pub permissions
 }
 
-// ParseGrant reads a user JWT and verifies its signature.
-func ParseGrant(userJWT string) (*Grant, error) {
-	claims, err := jwt.DecodeUserClaims(userJWT)
-	if err != nil {
-		return nil, fmt.Errorf("user JWT: %w", err)
-	}
-	return GrantOf(claims)
-}
-
 // bytesOfGrant is what a grant takes beside its conversations and permissions.
 const bytesOfGrant = 512
 

@@ -13,23 +13,42 @@ import (
 	"github.com/statuswire/statuswire/status"
 )
 
+// issuer signs the tests' user JWTs, and authority reads them.
+var (
+	issuer    = account()
+	authority = session.Authority{Issuer: publicOf(issuer), Account: "STATUS"}
+)
+
+func account() nkeys.KeyPair {
+	kp, err := nkeys.CreateAccount()
+	if err != nil {
+		panic(err)
+	}
+	return kp
+}
+
+func publicOf(kp nkeys.KeyPair) string {
+	public, err := kp.PublicKey()
+	if err != nil {
+		panic(err)
+	}
+	return public
+}
+
 // sign makes a user JWT.
 func sign(t *testing.T, change func(*jwt.UserClaims)) string {
 	t.Helper()
-	issuer, err := nkeys.CreateAccount()
-	if err != nil {
-		t.Fatal(err)
-	}
+	return signBy(t, issuer, change)
+}
+
+func signBy(t *testing.T, issuer nkeys.KeyPair, change func(*jwt.UserClaims)) string {
+	t.Helper()
 	user, err := nkeys.CreateUser()
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, err := user.PublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	claims := jwt.NewUserClaims(public)
-	claims.Name = "alice"
+	claims := jwt.NewUserClaims(publicOf(user))
+	claims.Name, claims.Audience = "alice", "STATUS"
 	change(claims)
 	signed, err := claims.Encode(issuer)
 	if err != nil {
@@ -40,13 +59,13 @@ func sign(t *testing.T, change func(*jwt.UserClaims)) string {
 
 func TestAGrantIsWhatItsJWTSays(t *testing.T) {
 	end := time.Now().Add(time.Hour).Truncate(time.Second)
-	g, err := session.ParseGrant(sign(t, func(c *jwt.UserClaims) {
+	g, err := authority.Grant(sign(t, func(c *jwt.UserClaims) {
 		c.Expires = end.Unix()
 		c.NatsLimits.Subs, c.NatsLimits.Payload = 64, 1000
 		c.Sub.Allow = jwt.StringList{"_INBOX.>", "status.c2.*", "presence.c2", "status.c1.engine", "status.*.info"}
 		c.Pub.Allow = jwt.StringList{"edge.c1.join"}
 		c.Tags = jwt.TagList{"team:red", "categories:7", "changes:many"}
-	}))
+	}), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,8 +99,41 @@ func TestAForgedGrantIsRefused(t *testing.T) {
 		"another one's claims":    parts[0] + "." + other[1] + "." + parts[2],
 		"another one's signature": parts[0] + "." + parts[1] + "." + other[2],
 	} {
-		if _, err := session.ParseGrant(forged); err == nil {
+		if _, err := authority.Grant(forged, time.Now()); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+// What nats-server refuses of its callout is no grant here either, whichever way it came.
+func TestOnlyTheCalloutsJWTIsAGrant(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		name   string
+		by     nkeys.KeyPair
+		change func(*jwt.UserClaims)
+		want   string // of the error; "" for a grant
+	}{
+		{"as it should be", issuer, func(*jwt.UserClaims) {}, ""},
+		{"an end in the future", issuer, func(c *jwt.UserClaims) { c.Expires = now.Unix() + 1 }, ""},
+		{"for connections of this type", issuer, func(c *jwt.UserClaims) { c.AllowedConnectionTypes.Add("STANDARD", "IN_PROCESS") }, ""},
+		{"signed by another account", account(), func(*jwt.UserClaims) {}, "has signed it"},
+		{"on behalf of another account", issuer, func(c *jwt.UserClaims) { c.IssuerAccount = publicOf(account()) }, "has signed it"},
+		{"for another account", issuer, func(c *jwt.UserClaims) { c.Audience = "SYS" }, `for the account "SYS"`},
+		{"for no account", issuer, func(c *jwt.UserClaims) { c.Audience = "" }, `for the account ""`},
+		{"it ends now", issuer, func(c *jwt.UserClaims) { c.Expires = now.Unix() }, "it has ended"},
+		{"it begins later", issuer, func(c *jwt.UserClaims) { c.NotBefore = now.Unix() + 1 }, "it begins"},
+		{"for connections of another type", issuer, func(c *jwt.UserClaims) { c.AllowedConnectionTypes.Add("WEBSOCKET") }, "WEBSOCKET"},
+		{"with a subject that is none", issuer, func(c *jwt.UserClaims) { c.Sub.Deny.Add("a..b") }, "subscribe permissions"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g, err := authority.Grant(signBy(t, c.by, c.change), now)
+			switch {
+			case c.want == "" && (err != nil || g.User != "alice"):
+				t.Errorf("got %+v, %v", g, err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
 	}
 }
