@@ -83,7 +83,7 @@ func (s *socket) login(ctx context.Context, opts connectOptions, join status.Con
 		return s.refusedLogin(err)
 	}
 	cred := s.gateway.credential(s.credentialKey(opts.AuthToken))
-	if err := cred.ensure(ctx, s, opts, need{proof: proof, join: join, paid: true}); err != nil {
+	if err := cred.ensure(ctx, s, opts, need{proof: proof, join: join, likely: s.gateway.resumes(proof, opts.Name), paid: true}); err != nil {
 		cred.release()
 		return s.refusedLogin(err)
 	}

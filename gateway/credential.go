@@ -52,6 +52,7 @@ type need struct {
 	user          status.UserID           // whose it must be; "" for anybody's
 	join          status.ConversationID   // else the callout denies all; "" for none
 	conversations []status.ConversationID // to be covered, as far as they are the user's
+	likely        []status.ConversationID // to be covered as well if a verdict is asked for, as far as there is room
 	fresh         bool                    // ask again even if the grant held covers all
 	paid          bool                    // a decision counts as a change of the grant, if the user is known
 }

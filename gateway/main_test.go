@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
 	"go.uber.org/goleak"
 
 	"github.com/statuswire/statuswire/gateway"
@@ -110,7 +111,7 @@ func newRig(t testing.TB, opts gateway.Options, change ...func(*gateway.Deps)) *
 	r.marks, err = mark.New(mark.Options{})
 	must(t, err)
 	deps := gateway.Deps{
-		Verdicts: r.links, Links: r.links, Directory: r.members, Fanout: r.fanout, Requests: connect(engine.PartGateway),
+		Verdicts: r.callout, Links: r.links, Directory: r.members, Fanout: r.fanout, Requests: connect(engine.PartGateway),
 		Presence: r.attendance, Audit: r.audit, Marks: r.marks,
 	}
 	for _, f := range change {
@@ -272,6 +273,10 @@ func (m *members) set(c status.ConversationID, u status.UserID, in bool) {
 // callout signs what the test says: the token is "<user>" or "<user>/<anything>",
 // the grant covers what the members admit, unless grant or deny say otherwise.
 type callout struct {
+	keys    *keys.Set
+	members *members
+	subject string // of the JWTs that the gateway asks for in the process
+
 	mu       sync.Mutex
 	calls    int
 	grant    func(user string, claims *jwt.UserClaims)
@@ -284,8 +289,12 @@ type callout struct {
 
 func newCallout(t testing.TB, nc *nats.Conn, set *keys.Set, registry *session.Registry, m *members) *callout {
 	t.Helper()
-	c := &callout{lifetime: time.Hour}
-	_, err := nc.Subscribe("$SYS.REQ.USER.AUTH", func(msg *nats.Msg) {
+	c := &callout{lifetime: time.Hour, keys: set, members: m}
+	user, err := nkeys.CreateUser()
+	must(t, err)
+	c.subject, err = user.PublicKey()
+	must(t, err)
+	_, err = nc.Subscribe("$SYS.REQ.USER.AUTH", func(msg *nats.Msg) {
 		go func() {
 			req, err := jwt.DecodeAuthorizationRequestClaims(string(msg.Data))
 			if err != nil {
@@ -295,7 +304,10 @@ func newCallout(t testing.TB, nc *nats.Conn, set *keys.Set, registry *session.Re
 			ask, ok := registry.Ask(key)
 			resp := jwt.NewAuthorizationResponseClaims(req.UserNkey)
 			resp.Audience = req.Server.ID
-			userJWT, denial := c.decide(req, ask, ok, set, m)
+			userJWT, denial := "", &session.Denial{Reason: "no session", Final: true}
+			if ok {
+				userJWT, denial = c.decide(req.UserNkey, req.ClientInformation.Host, req.ConnectOptions.Token, ask)
+			}
 			if denial != nil {
 				registry.Deny(key, denial)
 				resp.Error = denial.Reason
@@ -313,10 +325,23 @@ func newCallout(t testing.TB, nc *nats.Conn, set *keys.Set, registry *session.Re
 	return c
 }
 
-func (c *callout) decide(req *jwt.AuthorizationRequestClaims, ask session.Ask, known bool, set *keys.Set, m *members) (string, *session.Denial) {
+// Decide implements gateway.Verdicts: as the server would have it, and nearer.
+func (c *callout) Decide(_ context.Context, login session.Login, ask session.Ask) (*session.Grant, error) {
+	userJWT, denial := c.decide(c.subject, login.Remote.Addr().Unmap().String(), login.Token, ask)
+	if denial != nil {
+		return nil, denial
+	}
+	issuer, err := c.keys.Issuer.PublicKey()
+	if err != nil {
+		return nil, err
+	}
+	return session.Authority{Issuer: issuer, Account: engine.AccountStatus}.Grant(userJWT, time.Now())
+}
+
+func (c *callout) decide(userNkey, host, token string, ask session.Ask) (string, *session.Denial) {
 	c.mu.Lock()
 	c.calls++
-	c.hosts = append(c.hosts, req.ClientInformation.Host)
+	c.hosts = append(c.hosts, host)
 	hold, deny, grant, lifetime, around := c.hold, c.deny, c.grant, c.lifetime, c.around
 	c.mu.Unlock()
 	if around != nil {
@@ -325,16 +350,13 @@ func (c *callout) decide(req *jwt.AuthorizationRequestClaims, ask session.Ask, k
 	if hold != nil {
 		<-hold
 	}
-	user, _, _ := strings.Cut(req.ConnectOptions.Token, "/")
-	if !known {
-		return "", &session.Denial{Reason: "no session", Final: true}
-	}
+	user, _, _ := strings.Cut(token, "/")
 	if deny != nil {
 		if d := deny(user); d != nil {
 			return "", d
 		}
 	}
-	claims := jwt.NewUserClaims(req.UserNkey)
+	claims := jwt.NewUserClaims(userNkey)
 	claims.Name = user
 	claims.Audience = "STATUS"
 	claims.Expires = time.Now().Add(lifetime).Unix()
@@ -343,7 +365,7 @@ func (c *callout) decide(req *jwt.AuthorizationRequestClaims, ask session.Ask, k
 	claims.Sub.Allow = jwt.StringList{"_INBOX.>"}
 	claims.Pub.Allow = jwt.StringList{"gateway.token", "gateway.subscriptions"}
 	for _, id := range append(ask.Want, ask.Join) {
-		in, _ := m.Admits(context.Background(), id, status.UserID(user))
+		in, _ := c.members.Admits(context.Background(), id, status.UserID(user))
 		if !in && id == ask.Join && id != "" {
 			return "", &session.Denial{Reason: fmt.Sprintf("conversation %q is not found or not yours", id), Final: true}
 		}
@@ -357,7 +379,7 @@ func (c *callout) decide(req *jwt.AuthorizationRequestClaims, ask session.Ask, k
 	if grant != nil {
 		grant(user, claims)
 	}
-	signed, err := claims.Encode(set.Issuer)
+	signed, err := claims.Encode(c.keys.Issuer)
 	if err != nil {
 		return "", &session.Denial{Reason: err.Error()}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/statuswire/statuswire/internal/fanout"
 	"github.com/statuswire/statuswire/internal/mark"
+	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -36,6 +37,21 @@ func (s *webSocket) startResumption() {
 	s.resumption = &resumption{holder: h, refreshed: time.Now()}
 	s.mu.Unlock()
 	s.gateway.receipts.add(s)
+}
+
+// resumes are the conversations in which a browser of that name will go on, as far as
+// the proof tells whose it is: the verdict at its login is to cover them.
+func (g *Gateway) resumes(proof session.Proof, name string) []status.ConversationID {
+	if g.deps.Marks == nil || proof == nil || !mark.Resumable(name) {
+		return nil
+	}
+	var all []status.ConversationID
+	for _, subject := range g.deps.Marks.Subjects(mark.Key{User: proof.User(), Name: name}) {
+		if c, ok := status.ConversationOf(subject); ok {
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // endResumption leaves the marks to the next socket.

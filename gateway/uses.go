@@ -50,9 +50,9 @@ func (c *credential) touch(id status.ConversationID) {
 	}
 }
 
-// wanted is what the next grant should cover: what is needed, what sockets use, and of
-// the rest that the present one covers as much as there is room for, the most recently
-// used first. It is errGrantFull when what is needed and used is too much by itself.
+// wanted is what the next grant should cover: what is needed, what sockets use, and as
+// much as there is room for of what is likely needed next and of the rest that the
+// present one covers, the most recently used first. It is errGrantFull when what is needed and used is too much by itself.
 func (c *credential) wanted(n need) ([]status.ConversationID, error) {
 	used := c.inUse()
 	want := map[status.ConversationID]struct{}{}
@@ -70,7 +70,7 @@ func (c *credential) wanted(n need) ([]status.ConversationID, error) {
 	if len(want) > maxConversations {
 		return nil, errGrantFull
 	}
-	for _, id := range c.byUse() {
+	for _, id := range slices.Concat(n.likely, c.byUse()) {
 		if len(want) == maxConversations {
 			break
 		}

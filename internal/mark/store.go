@@ -2,6 +2,8 @@ package mark
 
 import (
 	"container/list"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -152,6 +154,32 @@ func (s *Store) Open(key Key) *Holder {
 	}
 	e.dirty = e.dirty || e.stored || len(h.left) > 0
 	return h
+}
+
+// Subjects are those that a connection of the key would go on with if it were opened
+// now, in no order. It changes nothing.
+func (s *Store) Subjects(key Key) []string {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[key]
+	if e == nil {
+		return nil
+	}
+	known := map[string]struct{}{}
+	note := func(spots map[string]spot) {
+		for subject, sp := range spots {
+			if sp.until.IsZero() || sp.until.After(now) {
+				known[subject] = struct{}{}
+			}
+		}
+	}
+	note(e.away)
+	for _, h := range e.holders {
+		note(h.held)
+		note(h.left)
+	}
+	return slices.Collect(maps.Keys(known))
 }
 
 func (s *Store) addLocked(key Key) *entry {
