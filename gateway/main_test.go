@@ -51,6 +51,7 @@ type rig struct {
 	engine   *engine.Engine
 	gateway  *gateway.Gateway
 	links    *link.Links
+	sessions *session.Registry
 	fanout   *fanout.Fanout
 	callout  *callout
 	members  *members
@@ -90,6 +91,7 @@ func newRig(t testing.TB, opts gateway.Options, change ...func(*gateway.Deps)) *
 	must(t, r.audit.Start(t.Context()))
 	t.Cleanup(func() { _ = r.audit.Stop(context.Background()) })
 	registry := session.NewRegistry()
+	r.sessions = registry
 	issuer, err := set.Issuer.PublicKey()
 	must(t, err)
 	r.links = link.New(e, registry, session.Authority{Issuer: issuer, Account: engine.AccountStatus})
@@ -278,6 +280,7 @@ type callout struct {
 	subject string // of the JWTs that the gateway asks for in the process
 
 	mu       sync.Mutex
+	silent   bool // another one answers the server
 	calls    int
 	grant    func(user string, claims *jwt.UserClaims)
 	deny     func(user string) *session.Denial
@@ -295,6 +298,12 @@ func newCallout(t testing.TB, nc *nats.Conn, set *keys.Set, registry *session.Re
 	c.subject, err = user.PublicKey()
 	must(t, err)
 	_, err = nc.Subscribe("$SYS.REQ.USER.AUTH", func(msg *nats.Msg) {
+		c.mu.Lock()
+		silent := c.silent
+		c.mu.Unlock()
+		if silent {
+			return
+		}
 		go func() {
 			req, err := jwt.DecodeAuthorizationRequestClaims(string(msg.Data))
 			if err != nil {

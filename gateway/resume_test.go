@@ -16,6 +16,7 @@ import (
 
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/mark"
 	"github.com/statuswire/statuswire/internal/session"
 )
 
@@ -501,5 +502,52 @@ func TestAGapBeforeAStatusThatIsDeniedIsToldByTheNextOne(t *testing.T) {
 	}
 	if line := b.next(); strings.Contains(line, "Status-Truncated") || !strings.Contains(line, "Nats-Sequence: 6\r\n") {
 		t.Fatalf("got %q", line)
+	}
+}
+
+// A restart had each browser decided twice: at the login, and at its first SUB.
+func TestAResumedBrowserIsDecidedOnce(t *testing.T) {
+	r, _ := newScreened(t, gateway.Options{ReceiptInterval: 20 * time.Millisecond})
+	r.members.set("c1", "alice", true)
+	r.members.set("c2", "alice", true)
+	b := r.tab("alice/first", tabName)
+	b.sub("status.c1.engine", "1")
+	b.sub("status.c2.engine", "2")
+	r.cut(b)
+	calls := r.callout.count()
+	r.members.set("c2", "alice", false) // what is hers no more is left out
+	b = r.tab("alice/second", tabName)  // nothing is held for this token
+	b.sub("status.c1.engine", "1")
+	if got := r.callout.count() - calls; got != 1 {
+		t.Errorf("%d verdicts", got)
+	}
+	b.send("SUB status.c2.engine 2")
+	if got := b.expect("-ERR"); !strings.Contains(got, "not found or not yours") {
+		t.Errorf("got %s", got)
+	}
+	// Another user of that name has nothing of it, and a stranger's name tells nothing.
+	calls = r.callout.count()
+	r.members.set("c1", "bob", true)
+	r.tab("bob", tabName).sub("status.c1.engine", "1")
+	if got := r.callout.count() - calls; got != 2 {
+		t.Errorf("%d verdicts for bob, want one for the login and one for the SUB", got)
+	}
+}
+
+func TestMoreMarksThanAGrantHoldsAreNoHindrance(t *testing.T) {
+	r, _ := newScreened(t, gateway.Options{})
+	r.many("alice", 120)
+	k := mark.Key{User: "alice", Name: tabName}
+	h := r.marks.Open(k)
+	for i := range 120 {
+		h.Set(map[string]mark.Mark{fmt.Sprintf("status.c%d.engine", i): {Place: mark.Place{After: 1}, Subscriptions: 1}})
+	}
+	h.Close()
+	if got := len(r.marks.Subjects(k)); got != 120 {
+		t.Fatalf("%d marks", got)
+	}
+	r.tab("alice", tabName)
+	if got := r.callout.count(); got != 1 {
+		t.Errorf("%d verdicts", got)
 	}
 }

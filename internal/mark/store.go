@@ -178,6 +178,7 @@ func (s *Store) Subjects(key Key) []string {
 	for _, h := range e.holders {
 		note(h.held)
 		note(h.left)
+		note(h.taken)
 	}
 	return slices.Collect(maps.Keys(known))
 }

@@ -1,6 +1,7 @@
 package mark_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -297,4 +298,35 @@ func TestOneUserDoesNotDriveOutTheOthers(t *testing.T) {
 	}
 	wantTaken(t, open(t, s, key("alice", "1")), engineOf(1), 5)
 	wantTaken(t, open(t, s, key("mallory", strings.Repeat("n", 99))), engineOf(1), 6)
+}
+
+func TestTheSubjectsOfAKeyAreWhatItWouldGoOnWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, mark.Options{})
+		want := func(k mark.Key, subjects ...string) {
+			t.Helper()
+			got := s.Subjects(k)
+			slices.Sort(got)
+			if !slices.Equal(got, subjects) {
+				t.Errorf("%q, want %q", got, subjects)
+			}
+		}
+		want(key("alice", "1"))
+		h := open(t, s, key("alice", "1"))
+		set(h, engineOf(1), 7)
+		set(h, engineOf(2), 8)
+		want(key("alice", "1"), engineOf(1), engineOf(2)) // it may be back before its end is seen
+		h.Set(map[string]mark.Mark{engineOf(2): {}})
+		h.Close()
+		want(key("alice", "1"), engineOf(1))
+		want(key("bob", "1"))
+		want(key("alice", "2"))
+		next := open(t, s, key("alice", "1"))
+		want(key("alice", "1"), engineOf(1))
+		wantTaken(t, next, engineOf(1), 7)
+		want(key("alice", "1"), engineOf(1)) // its subscription is not made yet
+		next.Close()
+		time.Sleep(mark.DefaultOptions().Keep)
+		want(key("alice", "1"))
+	})
 }
