@@ -76,7 +76,8 @@ type App struct {
 	sessions    *session.Registry
 	links       *link.Links
 	fanout      *fanout.Fanout
-	callout     *authcallout.Service
+	callout     *authcallout.Service // nil with Options.ExternalCallout
+	witness     *authcallout.Witness // only then
 	broadcaster *broadcaster.Broadcaster
 	edge        *edge.Service
 	audit       *audit.Recorder
@@ -132,18 +133,18 @@ func New(opts Options) (*App, error) {
 	engineOpts := opts.Engine
 	engineOpts.Keys = set
 	engineOpts.Logger = a.log
-	engineOpts.LineBytes = link.LineBytes(cmp.Or(opts.Gateway.MaxControlLineBytes, gateway.DefaultOptions().MaxControlLineBytes))
+	engineOpts.ExternalCallout = opts.ExternalCallout
+	engineOpts.LineBytes = link.LineBytes(cmp.Or(opts.Gateway.MaxControlLineBytes, gateway.DefaultOptions().MaxControlLineBytes), opts.ExternalCallout)
 	if engineOpts.StoreDir == "" {
 		engineOpts.StoreDir = filepath.Join(opts.DataDir, "streams")
 	}
 	if a.engine, err = engine.New(engineOpts); err != nil {
 		return nil, err
 	}
-	issuer, err := set.Issuer.PublicKey()
-	if err != nil {
-		return nil, err
-	}
-	a.links = link.New(a.engine, a.sessions, session.Authority{Issuer: issuer, Account: engine.AccountStatus})
+	a.links = link.New(a.engine, a.sessions, link.Options{
+		From:     session.Authority{Issuer: a.engine.CalloutIssuer(), Account: engine.AccountStatus},
+		External: opts.ExternalCallout,
+	})
 	if err := a.makeStorage(); err != nil {
 		return nil, err
 	}
@@ -265,6 +266,9 @@ func (a *App) startDirectory(ctx context.Context) error {
 }
 
 func (a *App) startCallout(ctx context.Context) error {
+	if a.opts.ExternalCallout {
+		return a.startWitness(ctx)
+	}
 	tokens := a.opts.Token
 	if len(tokens.Secret) == 0 {
 		tokens.Secret = a.keys.TokenSecret
@@ -300,6 +304,23 @@ func (a *App) startCallout(ctx context.Context) error {
 		return err
 	}
 	a.steps.add("drain the callout", a.callout.Stop)
+	return nil
+}
+
+// startWitness has the verdicts of somebody else's callout heard.
+func (a *App) startWitness(ctx context.Context) error {
+	nc, err := a.connect(engine.PartCallout)
+	if err != nil {
+		return err
+	}
+	a.witness = authcallout.NewWitness(nc, authcallout.WitnessDeps{
+		ServerID: a.engine.ServerID, Issuer: a.engine.CalloutIssuer(), Answers: engine.CalloutAnswers,
+		Sessions: a.sessions, OnVerdict: a.onVerdict,
+	})
+	if err := a.witness.Start(ctx); err != nil {
+		return err
+	}
+	a.steps.add("stop hearing the callout", a.witness.Stop)
 	return nil
 }
 
@@ -363,7 +384,7 @@ func (a *App) startAdmin(ctx context.Context) error {
 	service, err := admin.New(nc, a.directory, admin.Options{
 		Keyring: a.keyring, BuiltInKeys: builtIn, RoleAvailable: a.roleAvailable,
 		Sessions:  a.gateway,
-		Explainer: explainer{a.gateway, gateway.Evidence{Conversation: a.directory.Conversation, Grant: a.callout.Preview}},
+		Explainer: explainer{a.gateway, gateway.Evidence{Conversation: a.directory.Conversation, Grant: a.preview()}},
 		Audit:     a.audit,
 		Version:   serviceVersion(),
 		Logger:    noise.Always(a.log), // only operators reach it
@@ -385,12 +406,13 @@ func (a *App) startGateway(ctx context.Context) error {
 	}
 	opts := a.opts.Gateway
 	opts.Logger = a.log
+	verdicts, screen := a.verdicts()
 	a.gateway, err = gateway.New(gateway.Deps{
-		Verdicts:  a.callout,
+		Verdicts:  verdicts,
 		Links:     a.links,
 		Directory: access{a.directory},
 		Fanout:    a.fanout,
-		Screen:    a.callout,
+		Screen:    screen,
 		Requests:  nc,
 		Marks:     a.marks,
 		Presence:  a.presence,

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 
 	"github.com/nats-io/nkeys"
 
@@ -19,7 +20,7 @@ func (a *App) startKeyring(ctx context.Context) error {
 	}
 	a.keyring = keyring.New(nc, keyring.Options{Storable: a.storable(engine.BucketStream(engine.BucketKeys)), Logger: a.log})
 	a.keyring.OnChange(func() {
-		if a.calloutUp.Load() { // before it, nobody has logged in with one
+		if a.calloutUp.Load() { // before it, or with somebody else's callout, nobody has logged in with one
 			a.callout.KeysChanged()
 		}
 	})
@@ -44,8 +45,14 @@ func (a *App) namedKeys() *authcallout.NamedKeys {
 	return named
 }
 
-// roleAvailable is an error when nats.conf does not say what keys of the role may do.
+var errExternalKeys = errors.New("named keys are not to be had, as callout { external: true } is set: the server asks your authorization service about keys that nats.conf does not know")
+
+// roleAvailable is an error when nats.conf does not say what keys of the role may do, or
+// nobody would ask us.
 func (a *App) roleAvailable(role keyring.Role) error {
+	if a.opts.ExternalCallout {
+		return errExternalKeys
+	}
 	_, _, err := a.engine.Pattern(string(role))
 	return err
 }

@@ -106,7 +106,12 @@ func (a *App) fanoutStats() metrics.FanoutStats {
 }
 
 func (a *App) calloutStats() metrics.CalloutStats {
-	s := a.callout.Stats()
+	var s authcallout.Stats
+	if a.opts.ExternalCallout {
+		s = a.witness.Stats()
+	} else {
+		s = a.callout.Stats()
+	}
 	denied := make(map[string]uint64, len(s.Denied))
 	for cause, n := range s.Denied {
 		denied[string(cause)] = n

@@ -44,6 +44,10 @@ type Options struct {
 	// users' tokens for the page. Only on a loopback address.
 	Demo bool
 
+	// ExternalCallout has a callout service of somebody else's decide logins, by links
+	// to the server; ours does not answer. nats.conf names it. Default: false.
+	ExternalCallout bool
+
 	// Token says which application tokens are accepted. Without a Secret the
 	// development secret in DataDir is used.
 	Token identity.HS256Options

@@ -25,6 +25,7 @@ const (
 	CauseQueueFull    Cause = "queue_full"       // too many at once
 	CauseGivenUp      Cause = "given_up"         // the gateway did not wait for the verdict
 	CauseInternal     Cause = "internal"         // our own fault
+	CauseRefused      Cause = "refused"          // by a service of somebody else's
 )
 
 // denialOf maps each error of a request to what the browser is told. Only texts

@@ -228,6 +228,25 @@ func BenchmarkConnect(b *testing.B) {
 	b.ReportMetric(time.Duration(callouts.Load()).Seconds()*1e6/float64(b.N), "µs-callout/connect")
 }
 
+// BenchmarkDecide is what BenchmarkConnect is without the server and the link, the
+// reading of the grant included.
+func BenchmarkDecide(b *testing.B) {
+	r := start(b, setup{})
+	login := session.Login{Token: token(b, "alice", time.Hour), Remote: browser}
+	var denied *session.Denial
+	if login.Proof, denied = r.service.Screen(b.Context(), login.Token); denied != nil {
+		b.Fatal(denied)
+	}
+	b.ReportAllocs()
+	before := cpu()
+	for b.Loop() {
+		if _, err := r.service.Decide(b.Context(), login, session.Ask{Join: "c1"}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64((cpu()-before).Microseconds())/float64(b.N), "µs-cpu/connect")
+}
+
 // BenchmarkConnectSealed is the same with encrypted requests.
 func BenchmarkConnectSealed(b *testing.B) {
 	r := start(b, setup{sealed: true})

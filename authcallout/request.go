@@ -43,6 +43,7 @@ type claim struct {
 			Nkey      string `json:"nkey"`
 			Signature string `json:"sig"`
 		} `json:"connect_opts"`
+		UserNkey string `json:"user_nkey"`
 	} `json:"nats"`
 }
 
@@ -80,7 +81,9 @@ func (s *Service) open(m *nats.Msg) (token, sender string, err error) {
 
 // peek reads a request's origin without verifying it: to pass over other
 // servers' requests, and to turn requests away, at little cost.
-func (s *Service) peek(token string) (claim, error) {
+func (s *Service) peek(token string) (claim, error) { return peek(token, s.deps.ServerID()) }
+
+func peek(token, serverID string) (claim, error) {
 	var c claim
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -93,7 +96,7 @@ func (s *Service) peek(token string) (claim, error) {
 	if err := json.Unmarshal(body, &c); err != nil {
 		return c, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
-	if c.Request.Server.ID != s.deps.ServerID() {
+	if c.Request.Server.ID != serverID {
 		return c, errForeign
 	}
 	return c, nil

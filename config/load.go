@@ -36,6 +36,7 @@ func Load(f Files, warnings *slog.Logger) (app.Options, error) {
 	o, err := loadStatuswire(f.Statuswire)
 	nats := o.Engine
 	nats.NativeWebSocket = o.Engine.NativeWebSocket || err != nil // not known behind an error
+	nats.ExternalCallout = o.ExternalCallout
 	var natsErr error
 	nats.ConfigName, nats.Config, natsErr = read(f.NATS, DefaultNATSFile, statuswire.DefaultNATSConfig)
 	if natsErr == nil {

@@ -212,3 +212,19 @@ func write(t *testing.T, file, text string) {
 		t.Fatal(err)
 	}
 }
+
+func TestACalloutOfOnesOwn(t *testing.T) {
+	o, err := config.Parse("statuswire.conf", []byte("callout { external: true }"))
+	if err != nil || !o.ExternalCallout {
+		t.Errorf("%v, %v", o.ExternalCallout, err)
+	}
+	// The shipped nats.conf names none.
+	file := filepath.Join(t.TempDir(), "my.conf")
+	write(t, file, "callout { external: true }\n")
+	_, err = config.Load(config.Files{Statuswire: file}, nil)
+	for _, want := range []string{"needs a user for the service that decides logins", `must be allowed to subscribe to "$SYS._INBOX.>"`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}

@@ -59,6 +59,7 @@ func settings() []setting {
 		{"retention.max_bytes", size(mb, 1024*1024*gb, func(o *o) *int64 { return &o.Engine.Retention.MaxBytes })},
 		{"retention.max_per_subject", number(1, 1_000_000, func(o *o) *int64 { return &o.Engine.Retention.MaxPerSubject })},
 
+		{"callout.external", yesNo(func(o *o) *bool { return &o.ExternalCallout })},
 		{"callout.workers", number(0, 1024, func(o *o) *int { return &o.Callout.Workers })},
 		{"callout.queue", number(1, 1_000_000, func(o *o) *int { return &o.Callout.QueueLength })},
 

@@ -60,7 +60,7 @@ type need struct {
 // Bounds of what is held for tokens.
 const (
 	// maxConversations is how many conversations one grant may cover.
-	maxConversations = 100
+	maxConversations = session.MaxConversations
 	// renewLead is how long before its end a grant is renewed, if the token
 	// still holds.
 	renewLead = 5 * time.Second

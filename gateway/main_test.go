@@ -73,7 +73,7 @@ func newRig(t testing.TB, opts gateway.Options, change ...func(*gateway.Deps)) *
 	dir := t.TempDir()
 	set, err := keys.Load(dir)
 	must(t, err)
-	e, err := engine.New(engine.Options{LineBytes: link.LineBytes(cmp.Or(opts.MaxControlLineBytes, gateway.DefaultOptions().MaxControlLineBytes)), StoreDir: dir, Listen: "127.0.0.1:0", Keys: set})
+	e, err := engine.New(engine.Options{LineBytes: link.LineBytes(cmp.Or(opts.MaxControlLineBytes, gateway.DefaultOptions().MaxControlLineBytes), false), StoreDir: dir, Listen: "127.0.0.1:0", Keys: set})
 	must(t, err)
 	must(t, e.Start(t.Context()))
 	t.Cleanup(func() { _ = e.Stop(context.Background()) })
@@ -94,7 +94,7 @@ func newRig(t testing.TB, opts gateway.Options, change ...func(*gateway.Deps)) *
 	r.sessions = registry
 	issuer, err := set.Issuer.PublicKey()
 	must(t, err)
-	r.links = link.New(e, registry, session.Authority{Issuer: issuer, Account: engine.AccountStatus})
+	r.links = link.New(e, registry, link.Options{From: session.Authority{Issuer: issuer, Account: engine.AccountStatus}})
 	r.callout = newCallout(t, connect(engine.PartCallout), set, registry, r.members)
 	r.upstream = connect(engine.PartFanout)
 	reader := history.NewReader(connect(engine.PartFanout))

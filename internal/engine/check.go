@@ -143,11 +143,14 @@ func (c *checker) checkCallout() {
 		return
 	}
 	path := func(key string) []string { return at("authorization", "auth_callout", key) }
-	if ac.Issuer != c.vars["ISSUER_KEY"] {
+	if ac.Issuer != c.vars["ISSUER_KEY"] && !c.opts.ExternalCallout {
 		c.fault(path("issuer"), "the issuer must be $ISSUER_KEY")
 	}
 	if ac.Account != AccountAuth {
 		c.fault(path("account"), "the account of auth_callout must be %s", AccountAuth)
+	}
+	if c.opts.ExternalCallout {
+		c.checkExternalCallout()
 	}
 	if ac.XKey != "" && ac.XKey != c.vars["SEAL_KEY"] {
 		c.fault(path("xkey"), "the xkey must be $SEAL_KEY, or absent")
@@ -156,6 +159,31 @@ func (c *checker) checkCallout() {
 		c.checkAuthUser("SYSTEM_KEY")
 	}
 }
+
+// checkExternalCallout wants a service that answers, and that we hear the answers.
+func (c *checker) checkExternalCallout() {
+	if c.server.AuthCallout.XKey != "" {
+		c.fault(at("authorization", "auth_callout", "xkey"), "with callout { external: true } the answers of the service must not be encrypted: "+
+			"Statuswire reads the user JWTs in them; remove the xkey")
+	}
+	users := at("accounts", AccountAuth, "users")
+	if u := c.user(PartCallout.variable()); u != nil && restricted(u.Permissions) && !slices.Contains(u.Permissions.Subscribe.Allow, CalloutAnswers) {
+		c.fault(users, "with callout { external: true } the user $%s must be allowed to subscribe to %q: Statuswire reads the user JWTs in the answers of the service",
+			PartCallout.variable(), CalloutAnswers)
+	}
+	if !slices.ContainsFunc(c.server.Nkeys, c.isExternalCallout) && !slices.ContainsFunc(c.server.Users, func(u *server.User) bool { return inAuth(u.Account) }) {
+		c.fault(users, "with callout { external: true } account %s needs a user for the service that decides logins, and auth_users must name it", AccountAuth)
+	}
+}
+
+// CalloutAnswers is where the server hears what a callout answers (nats-server 2.15.2).
+const CalloutAnswers = "$SYS._INBOX.>"
+
+func (c *checker) isExternalCallout(u *server.NkeyUser) bool {
+	return inAuth(u.Account) && u.Nkey != c.vars[PartCallout.variable()]
+}
+
+func inAuth(a *server.Account) bool { return a != nil && a.Name == AccountAuth }
 
 // checkAuthUser wants the variable among auth_users.
 func (c *checker) checkAuthUser(name string) {

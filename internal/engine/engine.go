@@ -147,6 +147,9 @@ func (e *Engine) Health() error {
 // listener, where the gateway's limits do not hold.
 func (e *Engine) NativeWebSocket() bool { return e.server.Websocket.Port != 0 }
 
+// CalloutIssuer is the public account key whose user JWTs the server takes.
+func (e *Engine) CalloutIssuer() string { return e.server.AuthCallout.Issuer }
+
 // SealsCallouts reports whether callout requests are encrypted to Keys.XKey: when
 // nats.conf names an xkey, or connects servers with each other so that requests
 // may leave the process.

@@ -37,6 +37,10 @@ type Options struct {
 	// listener, where the gateway's limits do not hold. Default: such a block is
 	// an error.
 	NativeWebSocket bool
+	// ExternalCallout is for a callout service of somebody else's: Config names its
+	// issuer, and lets our part of the callout hear what it answers. Default: ours
+	// answers, as the issuer of Keys.
+	ExternalCallout bool
 	// LineBytes is the longest line that a client may send, a link included; a
 	// larger max_control_line in Config holds. Default: what Config says.
 	LineBytes int

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
 )
 
 // maxShownBytes bounds what the server is told of a browser for its reports alone.
@@ -15,10 +16,14 @@ const maxShownBytes = 256
 // that many bytes: as JSON one has twice the bytes at most, if it has no control
 // characters; the rest is what the server's reports show. The server must take such a
 // line.
-func LineBytes(maxTokenBytes int) int {
+func LineBytes(maxTokenBytes int, external bool) int {
 	const escaped = 6 // bytes of one in JSON, at worst
 	const rest = 3*escaped*maxShownBytes + 1024
-	return 2*maxTokenBytes + rest
+	line := 2*maxTokenBytes + rest
+	if external { // `user` names all the conversations of a grant
+		line += session.MaxConversations * (status.MaxConversationIDBytes + 1)
+	}
+	return line
 }
 
 // connectLine is the CONNECT that goes to the server on the browser's behalf, and the

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
 )
 
 // Engine is the embedded server.
@@ -25,15 +26,25 @@ type Engine interface {
 type Links struct {
 	engine   Engine
 	sessions *session.Registry
-	from     session.Authority
+	opts     Options
 	opened   atomic.Uint64
 	kept     atomic.Int64
 }
 
-// New makes Links to the engine's server; the callout finds in sessions what is asked
-// for, and leaves its verdict there, which is a grant if it is from the authority.
-func New(engine Engine, sessions *session.Registry, from session.Authority) *Links {
-	return &Links{engine: engine, sessions: sessions, from: from}
+// Options of Links.
+type Options struct {
+	// From is whose user JWTs are grants. Required.
+	From session.Authority
+	// External is for a callout of somebody else's, which sees nothing but CONNECT:
+	// there `user` names all that is asked for, separated by commas. Its verdict may
+	// come a little later than the server's answer.
+	External bool
+}
+
+// New makes Links to the engine's server; our callout finds in sessions what is asked
+// for, and there the verdict is left.
+func New(engine Engine, sessions *session.Registry, opts Options) *Links {
+	return &Links{engine: engine, sessions: sessions, opts: opts}
 }
 
 // Stats counts links.
@@ -97,6 +108,9 @@ func (l *Links) handshake(ctx context.Context, k *link, info []byte, login sessi
 		return nil, err
 	}
 	defer entry.Close()
+	if l.opts.External {
+		login.User = ask.String()
+	}
 	connect, err := connectLine(login)
 	if err != nil {
 		return nil, err
@@ -106,6 +120,9 @@ func (l *Links) handshake(ctx context.Context, k *link, info []byte, login sessi
 	go func() { _, _ = k.conn.Write(connect) }()
 
 	answered := k.readVerdict()
+	if l.opts.External {
+		wait(ctx, entry, answered == nil)
+	}
 	userJWT, denial := entry.Verdict()
 	switch {
 	case denial != nil && denial != session.ErrNoVerdict:
@@ -118,5 +135,26 @@ func (l *Links) handshake(ctx context.Context, k *link, info []byte, login sessi
 	if err := k.conn.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	return l.from.Grant(userJWT, time.Now())
+	grant, err := l.opts.From.Grant(userJWT, time.Now())
+	if err == nil && ask.Join != "" && !grant.Covers(ask.Join) {
+		return nil, &session.Denial{Reason: status.NotTheirs(string(ask.Join)), Final: true, User: grant.User}
+	}
+	return grant, err
+}
+
+// lateDenial is how long the reason of a refusal is waited for. Without it the refusal
+// counts as passing.
+const lateDenial = 250 * time.Millisecond
+
+// wait waits for the verdict that belongs to the server's answer.
+func wait(ctx context.Context, entry *session.Link, granted bool) {
+	if !granted {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, lateDenial)
+		defer cancel()
+	}
+	select {
+	case <-entry.Settled():
+	case <-ctx.Done():
+	}
 }

@@ -82,6 +82,7 @@ func signed(t *testing.T) (string, session.Authority) {
 	}
 	claims := jwt.NewUserClaims(public)
 	claims.Name, claims.Audience = "alice", "STATUS"
+	claims.AllowedConnectionTypes.Add(jwt.ConnectionTypeInProcess)
 	userJWT, err := claims.Encode(issuer)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +116,7 @@ func TestDecideTellsWhatTheServerAndTheCalloutSay(t *testing.T) {
 			registry := session.NewRegistry()
 			then := c.engine.then
 			c.engine.then = func(conn net.Conn, connect string) { c.callout(registry); then(conn, connect) }
-			links := link.New(c.engine, registry, from)
+			links := link.New(c.engine, registry, link.Options{From: from})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			g, err := links.Decide(ctx, session.Login{Token: "t"}, session.Ask{})
@@ -136,7 +137,7 @@ func TestDecideTellsWhatTheServerAndTheCalloutSay(t *testing.T) {
 }
 
 func TestDecideGivesUpAtItsDeadline(t *testing.T) {
-	links := link.New(engine{info: goodInfo, then: says("")}, session.NewRegistry(), session.Authority{})
+	links := link.New(engine{info: goodInfo, then: says("")}, session.NewRegistry(), link.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if _, err := links.Decide(ctx, session.Login{}, session.Ask{}); err == nil || !strings.Contains(err.Error(), "without a verdict") {
@@ -162,7 +163,7 @@ func TestAKeptLinkSaysHowItEnded(t *testing.T) {
 				fmt.Fprint(conn, "PONG\r\n")
 				<-in
 				fmt.Fprint(conn, "PING\r\n"+c.then)
-			}, hangsUp: c.then == ""}, registry, from)
+			}, hangsUp: c.then == ""}, registry, link.Options{From: from})
 			_, kept, err := links.Keep(t.Context(), session.Login{}, session.Ask{})
 			if err != nil {
 				t.Fatal(err)
@@ -193,8 +194,8 @@ func TestTheLongestConnectFitsItsLine(t *testing.T) {
 			t.Fatal(err)
 		}
 		connect, rest, _ := strings.Cut(string(line), "\r\n")
-		if len(connect) > link.LineBytes(most) || rest != "PING\r\n" {
-			t.Errorf("%q: %d bytes, at most %d; then %q", pad, len(connect), link.LineBytes(most), rest)
+		if len(connect) > link.LineBytes(most, false) || rest != "PING\r\n" {
+			t.Errorf("%q: %d bytes, at most %d; then %q", pad, len(connect), link.LineBytes(most, false), rest)
 		}
 	}
 }

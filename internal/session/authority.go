@@ -34,8 +34,9 @@ func (a Authority) Grant(userJWT string, now time.Time) (*Grant, error) {
 		return nil, fmt.Errorf("user JWT: it has ended at %v", time.Unix(claims.Expires, 0).UTC())
 	case claims.NotBefore > now.Unix():
 		return nil, fmt.Errorf("user JWT: it begins at %v", time.Unix(claims.NotBefore, 0).UTC())
-	case len(types) > 0 && !types.Contains(jwt.ConnectionTypeInProcess):
-		return nil, fmt.Errorf("user JWT: it is for connections of the types %v: the gateway's are %s", types, jwt.ConnectionTypeInProcess)
+	case len(types) != 1 || types[0] != jwt.ConnectionTypeInProcess:
+		// Any other would let the token in on the NATS port, where no gateway is.
+		return nil, fmt.Errorf("user JWT: it is for connections of the types %q: it must be for %s alone", []string(types), jwt.ConnectionTypeInProcess)
 	}
 	return GrantOf(claims)
 }

@@ -49,6 +49,7 @@ func signBy(t *testing.T, issuer nkeys.KeyPair, change func(*jwt.UserClaims)) st
 	}
 	claims := jwt.NewUserClaims(publicOf(user))
 	claims.Name, claims.Audience = "alice", "STATUS"
+	claims.AllowedConnectionTypes.Add("IN_PROCESS")
 	change(claims)
 	signed, err := claims.Encode(issuer)
 	if err != nil {
@@ -116,14 +117,15 @@ func TestOnlyTheCalloutsJWTIsAGrant(t *testing.T) {
 	}{
 		{"as it should be", issuer, func(*jwt.UserClaims) {}, ""},
 		{"an end in the future", issuer, func(c *jwt.UserClaims) { c.Expires = now.Unix() + 1 }, ""},
-		{"for connections of this type", issuer, func(c *jwt.UserClaims) { c.AllowedConnectionTypes.Add("STANDARD", "IN_PROCESS") }, ""},
 		{"signed by another account", account(), func(*jwt.UserClaims) {}, "has signed it"},
 		{"on behalf of another account", issuer, func(c *jwt.UserClaims) { c.IssuerAccount = publicOf(account()) }, "has signed it"},
 		{"for another account", issuer, func(c *jwt.UserClaims) { c.Audience = "SYS" }, `for the account "SYS"`},
 		{"for no account", issuer, func(c *jwt.UserClaims) { c.Audience = "" }, `for the account ""`},
 		{"it ends now", issuer, func(c *jwt.UserClaims) { c.Expires = now.Unix() }, "it has ended"},
 		{"it begins later", issuer, func(c *jwt.UserClaims) { c.NotBefore = now.Unix() + 1 }, "it begins"},
-		{"for connections of another type", issuer, func(c *jwt.UserClaims) { c.AllowedConnectionTypes.Add("WEBSOCKET") }, "WEBSOCKET"},
+		{"for connections of another type", issuer, func(c *jwt.UserClaims) { c.AllowedConnectionTypes = jwt.StringList{"WEBSOCKET"} }, "WEBSOCKET"},
+		{"for those on the NATS port as well", issuer, func(c *jwt.UserClaims) { c.AllowedConnectionTypes.Add("STANDARD") }, "STANDARD"},
+		{"for connections of every type", issuer, func(c *jwt.UserClaims) { c.AllowedConnectionTypes = nil }, "IN_PROCESS alone"},
 		{"with a subject that is none", issuer, func(c *jwt.UserClaims) { c.Sub.Deny.Add("a..b") }, "subscribe permissions"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

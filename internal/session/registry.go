@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/statuswire/statuswire/status"
@@ -14,13 +15,32 @@ type Key struct {
 	ClientID uint64
 }
 
-// Ask is what the gateway wants of the callout for one link.
+// MaxConversations is how many conversations the gateway asks for at most.
+const MaxConversations = 100
+
+// Ask is what the gateway wants of the callout for one login.
 type Ask struct {
 	// Join must be granted, or the connection is denied. Empty: nothing must.
 	Join status.ConversationID
 	// Want is granted as far as the user may see it; the rest is left out
 	// without a word.
 	Want []status.ConversationID
+}
+
+// String is all that is asked for, the one to join first, separated by commas.
+func (a Ask) String() string {
+	var b strings.Builder
+	b.WriteString(string(a.Join))
+	for _, id := range a.Want {
+		if id == a.Join {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(string(id))
+	}
+	return b.String()
 }
 
 // Denial says why a link got no grant. Its text may be shown to the browser.
@@ -57,6 +77,7 @@ type Link struct {
 	registry *Registry
 	key      Key
 	ask      Ask
+	settled  chan struct{} // closed with the first verdict
 	jwt      string
 	denial   *Denial
 }
@@ -73,7 +94,7 @@ func (r *Registry) Open(key Key, ask Ask) (*Link, error) {
 	if r.links[key] != nil {
 		return nil, fmt.Errorf("link %v is open already", key)
 	}
-	l := &Link{registry: r, key: key, ask: ask}
+	l := &Link{registry: r, key: key, ask: ask, settled: make(chan struct{})}
 	r.links[key] = l
 	return l, nil
 }
@@ -108,12 +129,15 @@ func (r *Registry) settle(key Key, set func(*Link)) bool {
 	if l == nil {
 		return false
 	}
+	if l.jwt == "" && l.denial == nil {
+		close(l.settled)
+	}
 	set(l)
 	return true
 }
 
 // Verdict returns the user JWT or the denial that the callout left.
-// It does not wait: the callout records its verdict before it answers the server.
+// It does not wait: our own callout records its verdict before it answers the server.
 func (l *Link) Verdict() (userJWT string, denial *Denial) {
 	l.registry.mu.Lock()
 	defer l.registry.mu.Unlock()
@@ -125,6 +149,10 @@ func (l *Link) Verdict() (userJWT string, denial *Denial) {
 	}
 	return l.jwt, nil
 }
+
+// Settled is closed once there is a verdict: that of a service of somebody else's is
+// heard when the server has its answer, a little sooner or later than that.
+func (l *Link) Settled() <-chan struct{} { return l.settled }
 
 // Close forgets the link. Closing twice is fine.
 func (l *Link) Close() {

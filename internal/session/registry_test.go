@@ -63,3 +63,38 @@ func TestAClosedLinkTakesNoVerdict(t *testing.T) {
 	}
 	again.Close()
 }
+
+// A service whose verdict comes late has its say all the same.
+func TestAVerdictSettlesItsLinkOnce(t *testing.T) {
+	registry := session.NewRegistry()
+	key := session.Key{ServerID: "N", ClientID: 1}
+	link, err := registry.Open(key, session.Ask{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer link.Close()
+	select {
+	case <-link.Settled():
+		t.Error("it is settled without a verdict")
+	default:
+	}
+	registry.Deny(key, &session.Denial{Reason: "no"})
+	registry.Grant(key, "yes")
+	<-link.Settled()
+	if userJWT, _ := link.Verdict(); userJWT != "yes" {
+		t.Errorf("got %q", userJWT)
+	}
+}
+
+func TestAnAskInWords(t *testing.T) {
+	for want, ask := range map[string]session.Ask{
+		"":         {},
+		"c1":       {Join: "c1", Want: []status.ConversationID{"c1"}},
+		"c2,c1,c3": {Join: "c2", Want: []status.ConversationID{"c1", "c2", "c3"}},
+		"c1,c3":    {Want: []status.ConversationID{"c1", "c3"}},
+	} {
+		if got := ask.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
