@@ -71,7 +71,14 @@ type stormSub struct {
 type stormStatus struct{ began, acked int64 }
 
 func TestAccessChangesUnderLoad(t *testing.T) {
+	for _, links := range []string{"close", "keep"} {
+		t.Run("links: "+links, func(t *testing.T) { accessStorm(t, links) })
+	}
+}
+
+func accessStorm(t *testing.T, links string) {
 	s := startStatuswire(t, "--config", writeConfig(t, `
+links: `+links+`
 limits { subscription_changes: 10000, categories: 100, connections_per_address: 1000, upgrades_per_address: 1000 }`))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

@@ -18,6 +18,7 @@ import (
 var (
 	chaosFull = flag.Bool("chaos.full", false, "break things for five minutes")
 	chaosSeed = flag.Uint64("chaos.seed", 0, "what breaks, and when; 0 picks one")
+	chaosKeep = flag.Bool("chaos.keep", false, "with links: keep, so that the NATS server decides each login; the forgetful form does anyway")
 )
 
 // chaosForm is how much of it there is.
@@ -32,6 +33,7 @@ type chaosForm struct {
 	quick                                bool          // all our clients try sooner than by default; else every second one
 	padding                              int           // bytes that each status has besides
 	retention                            string        // the block of the configuration; "" keeps everything
+	keep                                 bool          // links: keep
 }
 
 var (
@@ -46,7 +48,7 @@ var (
 		time: 20 * time.Second, conversations: 6, rate: 60, ours: 8, core: 4, ws: 4, sse: 3, quick: true,
 		faultEvery: 500 * time.Millisecond, publisherEvery: 2 * time.Second, endEvery: 8 * time.Second,
 		stall: 15 * time.Second, settle: 30 * time.Second,
-		padding: 4 << 10, retention: "retention { max_bytes: 1MB }",
+		padding: 4 << 10, retention: "retention { max_bytes: 1MB }\n", keep: true,
 	}
 	chaosLong = chaosForm{
 		time: 5 * time.Minute, conversations: 20, rate: 200, ours: 50, core: 25, ws: 25, sse: 10,
@@ -54,6 +56,13 @@ var (
 		stall: 20 * time.Second, settle: 2 * time.Minute,
 	}
 )
+
+func (f chaosForm) links() string {
+	if f.keep || *chaosKeep {
+		return "links: keep\n"
+	}
+	return ""
+}
 
 // chaosCategories are those that are published.
 var chaosCategories = []string{"engine", "tool", "progress"}
@@ -125,7 +134,7 @@ type chaos struct {
 
 func newChaos(t *testing.T, form chaosForm, seed uint64) *chaos {
 	c := &chaos{t: t, form: form, seed: seed, random: rand.New(rand.NewPCG(seed, 1<<32)), faults: map[string]int{}, kinds: map[string]int{},
-		config: writeConfig(t, chaosConfig+form.retention), dataDir: t.TempDir(), browsers: startNetwork(t), services: startNetwork(t)}
+		config: writeConfig(t, chaosConfig+form.retention+form.links()), dataDir: t.TempDir(), browsers: startNetwork(t), services: startNetwork(t)}
 	c.startServer()
 
 	subjects := map[string][]string{}

@@ -105,7 +105,7 @@ func newFigures() figures {
 		logOmitted: counter("statuswire_log_lines_omitted_total", "Log lines that were left out because others like them came too fast; the log sums them up."),
 
 		natsUp:            gauge("statuswire_nats_up", "1 if the NATS server answered the scrape, else 0."),
-		natsConnections:   gauge("statuswire_nats_connections", "Connections to the NATS server now, our own parts' included; a browser has one only while it logs in, or with links: keep."),
+		natsConnections:   gauge("statuswire_nats_connections", "Connections to the NATS server now, our own parts' included; a browser has one only with links: keep, or while an authorization service of your own decides its login."),
 		natsConnected:     counter("statuswire_nats_connections_opened_total", "Connections that the NATS server has had."),
 		natsSubscriptions: gauge("statuswire_nats_subscriptions", "Subscriptions in the NATS server now."),
 		natsMessages:      counter("statuswire_nats_messages_total", "Messages to (in) and from (out) the NATS server.", "direction"),
