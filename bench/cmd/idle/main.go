@@ -33,6 +33,7 @@ func run(ctx context.Context, args []string) (err error) {
 		subjects = flags.Int("subjects", 0, "another number of subjects than the row's")
 		hold     = flags.Duration("hold", 0, "another time than the row's for which the sockets are held")
 		after    = flags.Duration("after", 0, "another time than the row's after which the memory is looked at once more")
+		only     = flags.String("only", "all", "statuswire or centrifugo, or both")
 		verbose  = flags.Bool("v", false, "tell of each round, and what the servers log")
 	)
 	if err := flags.Parse(args); err != nil {
@@ -56,6 +57,9 @@ func run(ctx context.Context, args []string) (err error) {
 				*change.to = *change.from
 			}
 		}
+	}
+	if *only != "all" {
+		opts.Servers = []string{*only}
 	}
 	if opts.Self, err = os.Executable(); err != nil {
 		return err

@@ -11,7 +11,12 @@ import (
 	"github.com/statuswire/statuswire/bench"
 )
 
-func main() { bench.Main("latency", run) }
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		bench.Exit("latency", bench.Serve(os.Args[2:]))
+	}
+	bench.Main("latency", run)
+}
 
 func run(ctx context.Context, args []string) error {
 	opts := bench.DefaultLatency()
@@ -25,12 +30,20 @@ func run(ctx context.Context, args []string) error {
 	flags.DurationVar(&opts.Duration, "duration", opts.Duration, "of each server's turn in a round")
 	flags.DurationVar(&opts.WarmUp, "warm-up", opts.WarmUp, "of each server before the first round")
 	flags.IntVar(&opts.Rounds, "rounds", opts.Rounds, "how often each server is measured")
+	only := flags.String("only", "all", "another server than both: statuswire, centrifugo, floor, nats")
 	verbose := flags.Bool("v", false, "tell of each round, and what the servers log")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if *only != "all" {
+		opts.Servers = []string{*only}
+	}
 	if *verbose {
 		opts.Log = os.Stderr
+	}
+	var err error
+	if opts.Self, err = os.Executable(); err != nil {
+		return err
 	}
 	report, err := bench.Run(ctx, opts)
 	if err != nil {
