@@ -57,6 +57,7 @@ var floors = map[string]int{
 	"status":                       0,
 	"web":                          0,
 	"internal/natsproto":           0,
+	"internal/readbuf":             0,
 	"internal/keys":                0,
 	"internal/limit":               0,
 	"internal/noise":               0,

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bufio"
 	"context"
 	"io"
 	"net"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/readbuf"
 )
 
 // ReadFrames reads the pieces as one socket's input, up to CONNECT, and says how
@@ -19,7 +19,7 @@ func ReadFrames(pieces ...[]byte) (err string, code uint16, reason string) {
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	defer g.cancel()
 	conn := &deafConn{pieces: pieces}
-	s := newWebSocket(g, conn, bufio.NewReader(conn), netip.AddrPort{}, "")
+	s := newWebSocket(g, conn, readbuf.New(nil, conn), netip.AddrPort{}, "")
 	end := s.readAll()
 	return end.Err, uint16(end.Code), end.Reason
 }

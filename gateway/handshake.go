@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bufio"
 	"crypto/sha1"
 	"encoding/base64"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/statuswire/statuswire/internal/readbuf"
 	"github.com/statuswire/statuswire/internal/refusal"
 )
 
@@ -61,7 +61,7 @@ func checkHandshake(r *http.Request) (key string, wrong *refusal.Upgrade) {
 // server and answers the handshake. What is refused has been taken from nobody: the
 // HTTP server answers. A connection that does not take the answer is closed, and
 // ends like every socket whose browser has gone.
-func takeOver(w http.ResponseWriter, key string) (net.Conn, *bufio.Reader, *refusal.Upgrade) {
+func takeOver(w http.ResponseWriter, key string) (net.Conn, *readbuf.Reader, *refusal.Upgrade) {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {
 		return nil, nil, refusal.UpgradeProto()
@@ -70,13 +70,14 @@ func takeOver(w http.ResponseWriter, key string) (net.Conn, *bufio.Reader, *refu
 	if err != nil {
 		return nil, nil, refusal.UpgradeUnavailable()
 	}
+	in := readbuf.New(rw.Reader, conn) // and nothing of the HTTP server's is held from now on
 	conn = unwrapped(conn)
 	_ = conn.SetDeadline(time.Now().Add(handshakeAnswerTime))
 	if _, err := io.WriteString(conn, handshakeAnswer(key)); err != nil {
 		_ = conn.Close()
 	}
 	_ = conn.SetDeadline(time.Time{})
-	return conn, rw.Reader, nil
+	return conn, in, nil
 }
 
 // handshakeAnswerTime is for an answer that fits into any socket's empty buffer.

@@ -96,7 +96,7 @@ func refuseUpgrade(w http.ResponseWriter, why *refusal.Upgrade) {
 
 // unwrapped is the TCP connection in a listener's wrapper, one that has read a
 // PROXY header: frames are written straight to a TCP connection. Reading goes on
-// through the request's reader, which has the wrapper below it.
+// through the wrapper, which may have read on.
 func unwrapped(conn net.Conn) net.Conn {
 	if w, ok := conn.(interface{ TCPConn() (*net.TCPConn, bool) }); ok {
 		if tcp, ok := w.TCPConn(); ok {

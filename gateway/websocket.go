@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bufio"
 	"cmp"
 	"net"
 	"net/netip"
@@ -9,6 +8,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/statuswire/statuswire/internal/natsproto"
+	"github.com/statuswire/statuswire/internal/readbuf"
 	"github.com/statuswire/statuswire/internal/refusal"
 	"github.com/statuswire/statuswire/status"
 )
@@ -16,7 +16,7 @@ import (
 // webSocket is a socket that speaks the NATS client protocol over WebSocket.
 type webSocket struct {
 	socket
-	in     *bufio.Reader
+	in     *readbuf.Reader
 	cookie string // token from the cookie; "" for none
 	parser natsproto.Parser
 
@@ -26,7 +26,7 @@ type webSocket struct {
 	frames    frameState
 }
 
-func newWebSocket(g *Gateway, conn net.Conn, in *bufio.Reader, remote netip.AddrPort, cookie string) *webSocket {
+func newWebSocket(g *Gateway, conn net.Conn, in *readbuf.Reader, remote netip.AddrPort, cookie string) *webSocket {
 	s := &webSocket{
 		in:     in,
 		cookie: cookie,

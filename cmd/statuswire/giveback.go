@@ -54,11 +54,13 @@ type heapWatch struct {
 }
 
 // isWorthIt is true when there is enough to give back, and so little was allocated since
-// the last look that what is given back is not taken again at once.
+// the last look that what is given back is not taken again at once: little beside what
+// lives, or beside what does not.
 func (w *heapWatch) isWorthIt(now heap) bool {
 	since := now.allocated - w.last.allocated
 	w.last, w.floor = now, min(w.floor, now.resident)
-	return since < now.live/4 && now.resident > w.floor+max(worthGivingBack, w.floor/worthGivingShare)
+	dead := now.resident - min(now.live, now.resident)
+	return since < max(now.live/4, dead/8) && now.resident > w.floor+max(worthGivingBack, w.floor/worthGivingShare)
 }
 
 // given notes what is left.

@@ -24,6 +24,9 @@ func TestMemoryIsGivenBackOnceItIsQuiet(t *testing.T) {
 		{"so it stays", heap{allocated: 406, live: 12, resident: 25}, false, 0},
 		{"others want the memory, and it is less", heap{allocated: 407, live: 12, resident: 14}, false, 0},
 		{"it grows from there", heap{allocated: 409, live: 12, resident: 23}, true, 14},
+		{"many come, and stay", heap{allocated: 560, live: 20, resident: 95}, false, 0},
+		{"each of them does a little", heap{allocated: 566, live: 20, resident: 95}, true, 50},
+		{"steady traffic", heap{allocated: 574, live: 20, resident: 80}, false, 0},
 	} {
 		now := heap{allocated: look.now.allocated * mib, live: look.now.live * mib, resident: look.now.resident * mib}
 		if got := w.isWorthIt(now); got != look.want {
