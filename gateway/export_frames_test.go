@@ -20,7 +20,7 @@ func ReadFrames(pieces ...[]byte) (err string, code uint16, reason string) {
 	defer g.cancel()
 	conn := &deafConn{pieces: pieces}
 	s := newWebSocket(g, conn, readbuf.New(nil, conn), netip.AddrPort{}, "")
-	end := s.readAll()
+	end := s.ending(s.readAll())
 	return end.Err, uint16(end.Code), end.Reason
 }
 

@@ -28,32 +28,52 @@ type frameState struct {
 	idle       limit.FrameMeter // frames that brought none
 }
 
-// readAll reads and handles frames until the socket ends, and says why.
-func (s *webSocket) readAll() refusal.Closing {
+// readAll reads and handles frames until the socket ends, and returns why.
+//
+// Nearly all the time it waits for the next frame, and it does so here and not in
+// readFrame: the runtime shrinks a stack only while less than a quarter of it is used,
+// so who waits with large frames below it keeps 16 KiB, and who waits so keeps 4.
+// TestASilentSocketHasASmallStack keeps it.
+func (s *webSocket) readAll() error {
 	s.frames.started = time.Now()
 	for {
-		err := s.readFrame()
-		var why *refusal.EndError
-		var tooLarge *natsproto.PayloadError
-		switch {
-		case err == nil:
-		case errors.As(err, &why):
-			return why.Closing
-		case errors.Is(err, natsproto.ErrControlLineTooLong):
-			if !s.connected {
-				return refusal.CloseLongConnect(s.gateway.opts.MaxControlLineBytes)
-			}
-			return refusal.CloseTooLarge(natsproto.ErrControlLineTooLong, s.gateway.opts.MaxControlLineBytes)
-		case errors.As(err, &tooLarge):
-			return refusal.CloseTooLarge(natsproto.ErrPayloadTooLarge, tooLarge.Most)
-		case errors.Is(err, natsproto.ErrConnectFirst):
-			return refusal.CloseDenied(refusal.ReasonConnectFirst)
-		case errors.Is(err, natsproto.ErrUnknownOperation):
-			return refusal.CloseProtocol(err)
-		default:
-			return refusal.CloseDone() // the connection is gone
+		if err := s.awaitFrame(); err != nil {
+			return err
+		}
+		if err := s.readFrame(); err != nil {
+			return err
 		}
 	}
+}
+
+// awaitFrame returns when a frame has begun.
+func (s *webSocket) awaitFrame() error {
+	_, err := s.await(2)
+	return err
+}
+
+// ending is how a socket ends that could not be read on.
+func (s *webSocket) ending(err error) *refusal.Closing {
+	var why *refusal.EndError
+	var tooLarge *natsproto.PayloadError
+	var c refusal.Closing
+	switch {
+	case errors.As(err, &why):
+		return &why.Closing
+	case errors.Is(err, natsproto.ErrControlLineTooLong) && !s.connected:
+		c = refusal.CloseLongConnect(s.gateway.opts.MaxControlLineBytes)
+	case errors.Is(err, natsproto.ErrControlLineTooLong):
+		c = refusal.CloseTooLarge(natsproto.ErrControlLineTooLong, s.gateway.opts.MaxControlLineBytes)
+	case errors.As(err, &tooLarge):
+		c = refusal.CloseTooLarge(natsproto.ErrPayloadTooLarge, tooLarge.Most)
+	case errors.Is(err, natsproto.ErrConnectFirst):
+		c = refusal.CloseDenied(refusal.ReasonConnectFirst)
+	case errors.Is(err, natsproto.ErrUnknownOperation):
+		c = refusal.CloseProtocol(err)
+	default:
+		c = refusal.CloseDone() // the connection is gone
+	}
+	return &c
 }
 
 // readFrame reads one frame and handles what is in it. A data frame is handled in
@@ -228,23 +248,31 @@ func (s *webSocket) await(n int) ([]byte, error) {
 		if len(b) > had {
 			continue
 		}
-		switch {
-		case !s.connected:
-			return nil, refusal.End(refusal.CloseConnectTimeout())
-		case s.frames.pinged:
-			return nil, refusal.End(refusal.CloseDead())
+		if err := s.silent(); err != nil {
+			return nil, err
 		}
-		s.frames.pinged = true
-		if s.frames.pingedAt.IsZero() {
-			s.frames.pingedAt = time.Now()
-		}
-		s.out.Put(appendFrame(nil, ws.OpPing, nil))
 	}
+}
+
+// silent is for a browser that has said nothing for as long as it may.
+func (s *webSocket) silent() error {
+	switch {
+	case !s.connected:
+		return refusal.End(refusal.CloseConnectTimeout())
+	case s.frames.pinged:
+		return refusal.End(refusal.CloseDead())
+	}
+	s.frames.pinged = true
+	if s.frames.pingedAt.IsZero() {
+		s.frames.pingedAt = time.Now()
+	}
+	s.out.Put(appendFrame(nil, ws.OpPing, nil))
+	return nil
 }
 
 // patience is until when the browser may be silent.
 func (s *webSocket) patience() time.Time {
-	opts := s.gateway.opts
+	opts := &s.gateway.opts
 	switch {
 	case !s.connected:
 		return s.frames.started.Add(opts.ConnectTimeout)

@@ -68,7 +68,7 @@ type socket struct {
 // the socket's goroutine.
 type dialect interface {
 	// run begins, handles the browser's side until that ends, and says why.
-	run() refusal.Closing
+	run() *refusal.Closing
 	// rest reads what the browser sends although all is said.
 	rest(scrap []byte) (int, error)
 	// last is what is written last when the socket ends.
@@ -91,10 +91,15 @@ func (s *socket) init(g *Gateway, conn net.Conn, d dialect) {
 
 // serve is the socket's life.
 func (s *socket) serve() {
-	s.figures = s.gateway.deps.Metrics.Connect(time.Now())
-	why := s.dialect.run()
+	s.begin()
+	s.end(s.dialect.run())
+}
+
+func (s *socket) begin() { s.figures = s.gateway.deps.Metrics.Connect(time.Now()) }
+
+func (s *socket) end(why *refusal.Closing) {
 	s.place.logOut() // before the last words: who has them may come again at once
-	s.close(why)
+	s.close(*why)
 	s.leave()
 	s.linger()
 	_ = s.conn.Close()

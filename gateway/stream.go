@@ -54,20 +54,21 @@ func newStream(g *Gateway, conn net.Conn, c status.ConversationID, token string,
 }
 
 // run implements dialect.
-func (s *stream) run() refusal.Closing {
+func (s *stream) run() *refusal.Closing {
 	defer s.body.shut(s)
-	if err := s.begin(); err != nil {
-		var why *refusal.EndError
-		if errors.As(err, &why) {
-			return why.Closing
-		}
-		return refusal.CloseDone()
+	why := refusal.CloseDone()
+	var end *refusal.EndError
+	switch err := s.open(); {
+	case err == nil:
+		why = s.body.serve(s)
+	case errors.As(err, &end):
+		why = end.Closing
 	}
-	return s.body.serve(s)
+	return &why
 }
 
-// begin logs in and has the answer begin.
-func (s *stream) begin() error {
+// open logs in and has the answer begin.
+func (s *stream) open() error {
 	if s.token == "" {
 		return refusal.End(refusal.CloseDenied(refusal.ReasonNoBearer))
 	}

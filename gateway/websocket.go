@@ -44,10 +44,11 @@ func newWebSocket(g *Gateway, conn net.Conn, in *readbuf.Reader, remote netip.Ad
 }
 
 // run implements dialect.
-func (s *webSocket) run() refusal.Closing {
-	defer s.endResumption()
+func (s *webSocket) run() *refusal.Closing {
 	s.out.Put(s.gateway.info)
-	return s.readAll()
+	err := s.readAll()
+	s.endResumption()
+	return s.ending(err)
 }
 
 // rest implements dialect.
