@@ -1,6 +1,7 @@
 package mark_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -298,6 +299,29 @@ func TestOneUserDoesNotDriveOutTheOthers(t *testing.T) {
 	}
 	wantTaken(t, open(t, s, key("alice", "1")), engineOf(1), 5)
 	wantTaken(t, open(t, s, key("mallory", strings.Repeat("n", 99))), engineOf(1), 6)
+}
+
+func TestAUsersOldestMakesRoomForItsNewest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 8
+		s := newStore(t, mark.Options{MaxAwayPerUser: most})
+		for i := range 2 * most {
+			h := open(t, s, key("alice", fmt.Sprint(i)))
+			set(h, engineOf(1), uint64(i+1))
+			h.Close()
+			time.Sleep(time.Second)
+		}
+		if st := s.Stats(); st.Forgotten != most || st.Away != most {
+			t.Errorf("%+v", st)
+		}
+		for i := range 2 * most {
+			want := uint64(0)
+			if i >= most {
+				want = uint64(i + 1)
+			}
+			wantTaken(t, open(t, s, key("alice", fmt.Sprint(i))), engineOf(1), want)
+		}
+	})
 }
 
 func TestTheSubjectsOfAKeyAreWhatItWouldGoOnWith(t *testing.T) {
