@@ -60,6 +60,7 @@ var floors = map[string]int{
 	"internal/readbuf":             0,
 	"internal/keys":                0,
 	"internal/limit":               0,
+	"internal/tail":                0,
 	"internal/noise":               0,
 	"internal/pause":               0,
 	"internal/text":                0,

@@ -346,6 +346,7 @@ func (a *App) startFanout(ctx context.Context) error {
 	opts.Logger = a.log
 	opts.OnDelivered = a.onDelivered
 	opts.MaxSubscriptions, opts.Interest = a.engine.MaxSubscriptions(), a.interest
+	opts.Keep = cmp.Or(a.opts.Marks.Keep, mark.DefaultOptions().Keep) // as long as a browser may come back
 	a.fanout = fanout.New(live, read, opts)
 	if err := a.fanout.Start(ctx); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/fanout"
 	"github.com/statuswire/statuswire/internal/mark"
 	"github.com/statuswire/statuswire/internal/metrics"
 )
@@ -27,7 +28,20 @@ func (a *App) startMarks(ctx context.Context) error {
 		return err
 	}
 	a.steps.add("write the marks", a.markKeeper.Stop)
+	a.expectBack(ctx)
 	return nil
+}
+
+// expectBack opens what the browsers of an earlier process were subscribed to: they come
+// back all at once. Without it they are served as well, each from the stream.
+func (a *App) expectBack(ctx context.Context) {
+	places := map[string]fanout.Place{}
+	for subject, place := range a.marks.Places() {
+		places[subject] = fanout.Place(place)
+	}
+	if err := a.fanout.Restore(ctx, places); err != nil {
+		a.log.Warn("what browsers were subscribed to is opened when they are back", "error", err)
+	}
 }
 
 func (a *App) markStats() metrics.MarkStats {

@@ -102,6 +102,7 @@ func (a *App) fanoutStats() metrics.FanoutStats {
 	return metrics.FanoutStats{
 		Topics: s.Topics, Upstream: s.Upstream, Limit: s.Limit, CatchingUp: s.CatchingUp,
 		Doubles: s.Doubles, Mended: s.Mended, Replayed: s.Replayed, Failed: s.Failed,
+		Kept: s.Kept, TailStatuses: s.Tail.Statuses, TailBytes: s.Tail.Bytes, Hits: s.Hits, Misses: s.Misses, Recalled: s.Recalled,
 	}
 }
 

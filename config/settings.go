@@ -54,6 +54,7 @@ func settings() []setting {
 
 		{"resume.connections", number(1, 10_000_000, func(o *o) *int { return &o.Marks.MaxKeys })},
 		{"resume.memory", size(64*kb, 64*gb, func(o *o) *int { return &o.Marks.MaxBytes })},
+		{"resume.tail", size(kb, 64*gb, func(o *o) *int { return &o.Fanout.TailBytes })},
 
 		{"retention.max_age", duration(time.Minute, 365*day, func(o *o) *time.Duration { return &o.Engine.Retention.MaxAge })},
 		{"retention.max_bytes", size(mb, 1024*1024*gb, func(o *o) *int64 { return &o.Engine.Retention.MaxBytes })},

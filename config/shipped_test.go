@@ -13,6 +13,7 @@ import (
 	"github.com/statuswire/statuswire/config"
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/fanout"
 	"github.com/statuswire/statuswire/internal/mark"
 )
 
@@ -29,6 +30,7 @@ func TestTheShippedFileSaysWhatIsSoWithoutIt(t *testing.T) {
 		Callout:      authcallout.DefaultOptions(),
 		Gateway:      gateway.DefaultOptions(),
 		Marks:        mark.DefaultOptions(),
+		Fanout:       fanout.DefaultOptions(),
 	}
 	sameWhereSet(t, "Options", reflect.ValueOf(o), reflect.ValueOf(defaults))
 }

@@ -200,14 +200,14 @@ func (r *repair) hide(err error) {
 	r.err, r.blind = err, err
 }
 
-func (r *repair) LastSequences(ctx context.Context, subject string) (map[string]uint64, uint64, error) {
+func (r *repair) LastSequences(ctx context.Context, subjects ...string) (map[string]uint64, uint64, error) {
 	r.mu.Lock()
 	err := r.blind
 	r.mu.Unlock()
 	if err != nil {
 		return nil, 0, err
 	}
-	return r.Repair.LastSequences(ctx, subject)
+	return r.Repair.LastSequences(ctx, subjects...)
 }
 
 func (r *repair) fail(err error) {

@@ -270,6 +270,9 @@ func (e *events) DeliverRun(r *fanout.Run, _ *fanout.Subscription) {
 	}
 }
 
+// HasRoom implements fanout.Pacer.
+func (e *events) HasRoom() bool { return e.stream.out.HasRoom() }
+
 // Ready implements fanout.Pacer.
 func (e *events) Ready(ctx context.Context) error {
 	return e.stream.out.ReadyOrGone(ctx, e, pieceBytes)

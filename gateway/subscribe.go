@@ -303,6 +303,9 @@ func (sub *localSub) DeliverRun(r *fanout.Run, up *fanout.Subscription) {
 // headers, seldom one large status.
 const pieceBytes = 32 << 10
 
+// HasRoom implements fanout.Pacer.
+func (sub *localSub) HasRoom() bool { return sub.socket.out.HasRoom() }
+
 // Ready implements fanout.Pacer.
 func (sub *localSub) Ready(ctx context.Context) error {
 	return sub.socket.out.ReadyOrGone(ctx, sub, pieceBytes)

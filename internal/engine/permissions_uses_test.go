@@ -119,6 +119,8 @@ var uses = map[string]struct{ publish, subscribe []use }{
 			{"presence.*", "presence.c1"},
 			{"_INBOX_fanout.>", "_INBOX_fanout.abc.1"},
 			{"$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.STATUS", "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.STATUS"},
+			{"$JS.API.STREAM.PURGE.STATUS", "$JS.API.STREAM.PURGE.STATUS"},
+			{"$JS.API.STREAM.MSG.DELETE.STATUS", "$JS.API.STREAM.MSG.DELETE.STATUS"},
 		},
 	},
 	"BROADCASTER_KEY": {

@@ -117,6 +117,8 @@ func newGate() *gate {
 	return &gate{collector: newCollector(), open: make(chan error), wait: make(chan struct{}, 1)}
 }
 
+func (g *gate) HasRoom() bool { return false }
+
 func (g *gate) Ready(ctx context.Context) error {
 	select {
 	case g.wait <- struct{}{}:

@@ -90,8 +90,9 @@ func (q *checks) addLocked(t *topic) {
 	q.some.Signal()
 }
 
-// next waits for a topic that is due. It is nil after stop.
-func (q *checks) next() *topic {
+// next waits for topics that are due, and returns some of them. There are none after
+// stop.
+func (q *checks) next() (due []*topic) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
@@ -101,11 +102,16 @@ func (q *checks) next() *topic {
 		if q.stopped {
 			return nil
 		}
-		t := q.due[0]
-		q.due = q.due[1:]
-		if t.check.due {
-			t.check.due = false
-			return t
+		for len(q.due) > 0 && len(due) < askTogether {
+			t := q.due[0]
+			q.due = q.due[1:]
+			if t.check.due {
+				t.check.due = false
+				due = append(due, t)
+			}
+		}
+		if len(due) > 0 {
+			return due
 		}
 	}
 }
@@ -144,12 +150,24 @@ func (f *Fanout) watch() error {
 	if err != nil {
 		return err
 	}
+	orders := make(chan *nats.Msg, 64)
+	var deletions []*nats.Subscription
+	for _, subject := range []string{purgeOrder, deleteOrder} {
+		sub, err := f.nc.ChanSubscribe(subject, orders)
+		if err != nil {
+			return err
+		}
+		deletions = append(deletions, sub)
+	}
 	logging := f.nc.ErrorHandler()
 	f.nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
 		switch {
+		case errors.Is(err, nats.ErrSlowConsumer) && slices.Contains(deletions, sub):
+			f.forgetPurged("") // which order it was nobody knows
 		case errors.Is(err, nats.ErrSlowConsumer):
 			f.dropped(sub)
 		case isRefusal(err):
+			f.noteUnheard(err)
 			select {
 			case f.refused <- struct{}{}:
 			default: // it will take this one along
@@ -161,7 +179,11 @@ func (f *Fanout) watch() error {
 	})
 	connected := f.nc.StatusChanged(nats.CONNECTED)
 	f.running.Go(func() {
-		defer func() { _ = leader.Unsubscribe() }() // fails when the connection is closed
+		defer func() { // fails when the connection is closed
+			for _, sub := range append(deletions, leader) {
+				_ = sub.Unsubscribe()
+			}
+		}()
 		defer f.nc.SetErrorHandler(logging)
 		defer f.nc.RemoveStatusListener(connected)
 		turns := len(f.checks.turns)
@@ -172,9 +194,13 @@ func (f *Fanout) watch() error {
 			case <-ticker.C:
 				f.checks.turnSoon(turn)
 				turn = (turn + 1) % turns
+				f.endExpired()
 			case <-elections:
 				f.checks.allSoon()
+			case m := <-orders:
+				f.ordered(m)
 			case <-connected:
+				f.forgetPurged("") // what was ordered meanwhile was not heard
 				f.checkAgain()
 			case <-f.ctx.Done():
 				f.checks.stop()
@@ -209,47 +235,66 @@ func (f *Fanout) dropped(sub *nats.Subscription) {
 	}
 }
 
-// check asks for one due topic after the other.
+// check asks for due topics, some at a time, until Stop.
 func (f *Fanout) check() {
 	for {
-		t := f.checks.next()
-		if t == nil {
+		due := f.checks.next()
+		if len(due) == 0 {
 			return
 		}
-		if err := f.checkTopic(t); err != nil && f.ctx.Err() == nil {
-			f.opts.Logger.Warn("cannot check a topic", "subject", t.key.subject, "error", err)
-			f.checks.soon(t)
-			pause.For(f.ctx.Done(), 10*f.opts.RetryWait)
+		err := f.checkTopics(due...)
+		if err != nil && len(due) > 1 {
+			// One by one: what is wrong need not be wrong with all of them.
+			for _, t := range due {
+				f.checkOne(t)
+			}
+			continue
 		}
+		f.checked(due[0], err)
 	}
 }
 
-// checkTopic asks the stream whether it has newer statuses than were delivered, and
+func (f *Fanout) checkOne(t *topic) { f.checked(t, f.checkTopics(t)) }
+
+// checked has a check that failed made again.
+func (f *Fanout) checked(t *topic, err error) {
+	if err == nil || f.ctx.Err() != nil {
+		return
+	}
+	f.opts.Logger.Warn("cannot check a topic", "subject", t.key.subject, "error", err)
+	f.checks.soon(t)
+	pause.For(f.ctx.Done(), 10*f.opts.RetryWait)
+}
+
+// checkTopics asks the stream whether it has newer statuses than were delivered, and
 // mends what is missing.
-func (f *Fanout) checkTopic(t *topic) error {
-	select {
-	case <-t.opened:
-	case <-f.ctx.Done():
-		return f.ctx.Err()
-	}
-	if t.upstream == nil {
-		return nil
-	}
+func (f *Fanout) checkTopics(topics ...*topic) error {
 	ctx, cancel := context.WithTimeout(f.ctx, f.opts.RepairTimeout)
 	defer cancel()
-	if t.dropping.CompareAndSwap(true, false) {
-		_ = f.barrier(ctx, t) // more may be dropped until there is room; if it takes too long, ask now
+	subjects := make([]string, 0, len(topics))
+	for _, t := range topics {
+		select {
+		case <-t.opened:
+		case <-f.ctx.Done():
+			return f.ctx.Err()
+		}
+		if t.dropping.CompareAndSwap(true, false) {
+			_ = f.barrier(ctx, t) // more may be dropped until there is room; if it takes too long, ask now
+		}
+		subjects = append(subjects, t.key.subject)
 	}
-	last, upTo, err := f.repair.LastSequences(ctx, t.key.subject)
+	last, upTo, err := f.repair.LastSequences(ctx, subjects...)
 	if err != nil {
 		return err
 	}
-	g := &gap{subject: t.key.subject, last: last, upTo: upTo}
-	if t.nothingMissing(g) {
-		return nil
+	for _, t := range topics {
+		g := &gap{subject: t.key.subject, last: t.own(last), upTo: upTo}
+		if t.openErr != nil || t.nothingMissing(g) {
+			continue
+		}
+		_ = f.barrier(ctx, t) // what is on its way need not be fetched
+		t.mendMissing(g)
 	}
-	_ = f.barrier(ctx, t) // what is on its way need not be fetched
-	t.mendMissing(g)
 	return nil
 }
 

@@ -13,15 +13,18 @@
 // hole is mended, what arrives for that topic waits; other topics go on. The
 // topics of one queue group share their messages instead (group.go).
 //
-// Who was here before begins at a Place instead of at what is live: a catchUp
-// reads the stream for that one subscription, holds back what comes live
-// meanwhile, and steps aside when its receiver is where the topic is.
+// Who was here before begins at a Place instead of at what is live. What the topic
+// remembers (remember.go) it is handed at once, if that is all that it has missed;
+// else a catchUp reads the stream for that one subscription, holds back what comes
+// live meanwhile, and steps aside when its receiver is where the topic is. What is
+// remembered is no authority: stream.go says when it does not hold.
 //
 // A status that was stored and never came, with none behind it that would show
 // the hole, is found by asking the stream: from time to time, and at once when it
 // is likely (check.go).
 //
 // Delivery never blocks: a Receiver takes the message or deals with being slow
-// by itself. When the last receiver of a topic leaves, the upstream
-// subscription ends and nothing of the topic is left.
+// by itself. When the last receiver of a topic leaves, the topic is kept for a
+// while, for those who come back (kept.go), then the upstream subscription ends and
+// nothing of the topic is left.
 package fanout

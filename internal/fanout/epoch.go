@@ -30,10 +30,13 @@ func (f *Fanout) watchEpoch() {
 func (f *Fanout) CheckEpoch() {
 	ctx, cancel := context.WithTimeout(f.ctx, f.opts.RepairTimeout)
 	defer cancel()
-	now, err := f.repair.Epoch(ctx)
-	if err != nil || now == "" {
+	waited := f.purgedBefore()
+	state, err := f.readState(ctx)
+	if err != nil || state.Epoch == "" {
 		return // the checks ask the stream too, and say so
 	}
+	now := state.Epoch
+	f.rememberAgain(waited, state.Last)
 	var old []*topic
 	for _, t := range f.stored() {
 		if t.isOther(now) && f.detach(t) {
@@ -80,18 +83,19 @@ func (t *topic) isOther(now string) bool {
 	return t.at.epoch != now
 }
 
-// detach has nobody find the topic any more. It is false when it has ended meanwhile.
+// detach has nobody find the topic any more. It is false when it has ended meanwhile,
+// or just now, because it was only kept.
 func (f *Fanout) detach(t *topic) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.topics[t.key] != t {
 		return false
 	}
-	delete(f.topics, t.key)
-	if t.group != nil {
-		f.leaveGroupLocked(t)
+	if t.kept != nil {
+		f.endLocked(t)
+		return false
 	}
-	f.checks.forget(t)
+	f.removeLocked(t)
 	t.detached = true
 	return true
 }

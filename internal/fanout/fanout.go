@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"cmp"
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/statuswire/statuswire/internal/tail"
 )
 
 // Receiver takes the messages of its subscriptions.
@@ -63,6 +66,20 @@ type Options struct {
 	// stored that did not come. It does so at once after a leader change, when the
 	// connection was away, and when messages were dropped. Default 30 s.
 	CheckEvery time.Duration
+	// Keep is how long a topic of one conversation is kept when its last receiver has
+	// left, for those who come back. Default: not at all.
+	Keep time.Duration
+	// MaxKept is how many topics are kept so; who left first goes first, when a topic
+	// is wanted for which the server has no room as well. Default 10,000.
+	MaxKept int
+	// TailBytes is the memory for the newest statuses of all topics together, from
+	// which those are served who come back; MaxTail and MaxTailBytes bound those of
+	// one topic. When it is full, topics that are kept go first, then the oldest
+	// statuses. Default 32 MiB, a negative one for nothing at all; 1024 statuses and
+	// 256 KiB of a topic.
+	TailBytes    int
+	MaxTail      int
+	MaxTailBytes int
 	// MaxSubscriptions is how many subscriptions the server allows the connection. What
 	// would come near to it is refused with ErrFull. Default: no bound.
 	MaxSubscriptions int
@@ -91,6 +108,10 @@ func DefaultOptions() Options {
 		RepairAttempts: 5,
 		RetryWait:      100 * time.Millisecond,
 		CheckEvery:     30 * time.Second,
+		MaxKept:        10_000,
+		TailBytes:      32 << 20,
+		MaxTail:        1024,
+		MaxTailBytes:   256 << 10,
 		Logger:         slog.New(slog.DiscardHandler),
 	}
 }
@@ -108,6 +129,10 @@ func (o Options) withDefaults() Options {
 	positive(&o.RepairAttempts, d.RepairAttempts)
 	positive(&o.RetryWait, d.RetryWait)
 	positive(&o.CheckEvery, d.CheckEvery)
+	positive(&o.MaxKept, d.MaxKept)
+	o.TailBytes = cmp.Or(o.TailBytes, d.TailBytes)
+	positive(&o.MaxTail, d.MaxTail)
+	positive(&o.MaxTailBytes, d.MaxTailBytes)
 	o.Logger = cmp.Or(o.Logger, d.Logger)
 	return o
 }
@@ -122,6 +147,7 @@ func positive[T int | time.Duration](value *T, d T) {
 // Stats counts what the fan-out did since it was made.
 type Stats struct {
 	Topics     int // subjects with an upstream subscription now
+	Kept       int // of these, without a receiver
 	Upstream   int // subscriptions that the connection has now, those of no topic included
 	Limit      int // how many it may have; 0: no bound
 	CatchingUp int // subscriptions now whose receivers are still handed what they missed
@@ -131,6 +157,11 @@ type Stats struct {
 	Mended    uint64 // statuses fetched to mend a hole
 	Replayed  uint64 // statuses read from the stream for one subscription
 	Failed    uint64 // holes and replays that were given up
+
+	Tail     tail.Stats // what is remembered of all topics
+	Hits     uint64     // subscriptions that were served from memory
+	Misses   uint64     // and those for which the stream had to be read
+	Recalled uint64     // statuses handed over from memory
 }
 
 // Fanout is the fan-out of one process. Safe for concurrent use.
@@ -141,14 +172,21 @@ type Fanout struct {
 	seed   maphash.Seed
 	shards []chan *nats.Msg
 
-	mu      sync.Mutex // guards topics, groups, stopped
+	mu      sync.Mutex // guards what follows
 	topics  map[topicKey]*topic
 	groups  map[groupKey]*group
+	kept    *list.List      // of *topic, who left first in front
+	purged  map[*topic]bool // remember nothing until their stream is known again: true in the next turn
 	stopped bool
 
 	bySub  sync.Map // *nats.Subscription → *topic: whose message it is
 	marks  sync.Map // *nats.Msg → waiterOf: no messages, see barrier.go
 	checks *checks
+	tails  *tail.Store // nil: nothing is remembered
+	stream streamState
+	// unheard: what is ordered to be deleted does not reach the fan-out.
+	unheard atomic.Bool
+	opener  opener
 
 	room    room
 	refused chan struct{} // signalled when the server has refused a subscription
@@ -157,14 +195,21 @@ type Fanout struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup // shards, checks, menders, and who catches up
 
-	delivered, doubles, mended, replayed, failed atomic.Uint64
-	catchingUp                                   atomic.Int64
+	delivered, doubles, mended, replayed, failed, hits, misses, recalled atomic.Uint64
+	catchingUp                                                           atomic.Int64
 }
 
 // New makes a fan-out on the connection nc. It starts nothing.
 func New(nc *nats.Conn, repair Repair, opts Options) *Fanout {
 	opts = opts.withDefaults()
-	f := &Fanout{opts: opts, nc: nc, repair: repair, seed: maphash.MakeSeed(), topics: map[topicKey]*topic{}, groups: map[groupKey]*group{}, checks: newChecks(turnsIn(opts.CheckEvery))}
+	f := &Fanout{
+		opts: opts, nc: nc, repair: repair, seed: maphash.MakeSeed(),
+		topics: map[topicKey]*topic{}, groups: map[groupKey]*group{}, kept: list.New(), purged: map[*topic]bool{},
+		checks: newChecks(turnsIn(opts.CheckEvery)),
+	}
+	if opts.TailBytes > 0 {
+		f.tails = tail.NewStore(tail.Limits{Bytes: opts.TailBytes, TopicBytes: opts.MaxTailBytes, TopicStatuses: opts.MaxTail})
+	}
 	f.room = room{nc: nc, max: max(0, opts.MaxSubscriptions)}
 	f.refused = make(chan struct{}, 1)
 	f.ctx, f.cancel = context.WithCancel(context.Background())
@@ -275,7 +320,11 @@ func (f *Fanout) SubscribeAfter(ctx context.Context, subject, sid string, r Rece
 		s.began, s.placed = place, true
 		c = newCatchUp(s, place)
 		s.catchUp.Store(c)
-		if added = s.topic.add(s); !added {
+		var served bool
+		if added, served = c.enter(); served {
+			return s, nil
+		}
+		if !added {
 			c.end()
 			f.leave(s.topic)
 		}
@@ -323,10 +372,15 @@ func (f *Fanout) countDelivered(m *Message, receivers int) {
 // Stats returns the counts of now.
 func (f *Fanout) Stats() Stats {
 	f.mu.Lock()
-	topics := len(f.topics)
+	topics, kept := len(f.topics), f.kept.Len()
 	f.mu.Unlock()
+	var held tail.Stats
+	if f.tails != nil {
+		held = f.tails.Stats()
+	}
 	return Stats{
 		Topics:     topics,
+		Kept:       kept,
 		Upstream:   f.nc.NumSubscriptions(),
 		Limit:      f.room.max,
 		CatchingUp: int(f.catchingUp.Load()),
@@ -335,6 +389,10 @@ func (f *Fanout) Stats() Stats {
 		Mended:     f.mended.Load(),
 		Replayed:   f.replayed.Load(),
 		Failed:     f.failed.Load(),
+		Tail:       held,
+		Hits:       f.hits.Load(),
+		Misses:     f.misses.Load(),
+		Recalled:   f.recalled.Load(),
 	}
 }
 

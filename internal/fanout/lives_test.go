@@ -30,6 +30,17 @@ var (
 	livesPatterns = []string{"status.c1.engine", "status.c1.*"}
 )
 
+// livesMemory is what is remembered: nothing, one status, a few, or all; with topics
+// that are kept and without. 300 bytes are one status.
+var livesMemory = []struct {
+	keep            time.Duration
+	bytes, statuses int
+}{
+	{0, -1, 0}, {never, -1, 0},
+	{0, 1 << 20, 0}, {never, 1 << 20, 0},
+	{never, 1 << 20, 1}, {never, 1 << 20, 5}, {never, 300, 0}, {never, 1000, 0}, {0, 1000, 3},
+}
+
 // memory is a stream, and one that it is hard to read from.
 type memory struct {
 	mu        sync.Mutex
@@ -85,15 +96,27 @@ func (s *memory) visible() ([]fanout.Stored, error) {
 	return s.all, nil
 }
 
-func (s *memory) Epoch(context.Context) (string, error) { return "", nil }
+func (s *memory) State(context.Context) (fanout.StreamState, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fanout.StreamState{First: s.first, Last: uint64(len(s.all))}, nil
+}
 
-func (s *memory) LastSequences(_ context.Context, subject string) (map[string]uint64, uint64, error) {
+func (s *memory) Range(_ context.Context, from uint64) ([]fanout.Stored, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all, err := s.visible()
+	from = max(from, s.first)
+	return slices.Clone(all[min(from-1, uint64(len(all))):]), err
+}
+
+func (s *memory) LastSequences(_ context.Context, subjects ...string) (map[string]uint64, uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all, err := s.visible()
 	last := map[string]uint64{}
 	for _, st := range all {
-		if st.Sequence >= s.first && natsproto.Matches(subject, st.Subject) {
+		if st.Sequence >= s.first && slices.ContainsFunc(subjects, func(p string) bool { return natsproto.Matches(p, st.Subject) }) {
 			last[st.Subject] = st.Sequence
 		}
 	}
@@ -219,6 +242,12 @@ func (w *witness) Ready(ctx context.Context) error {
 	}
 }
 
+func (w *witness) HasRoom() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.closed
+}
+
 // turn opens or closes the gate.
 func (w *witness) turn() {
 	w.mu.Lock()
@@ -263,9 +292,16 @@ type onWire struct {
 
 func runLives(t *testing.T, nc *nats.Conn, program []byte) {
 	l := &lives{t: t, stream: &memory{first: 1}, wire: map[string][]onWire{}}
-	l.fanout = fanout.New(nc, l.stream, fanout.Options{
+	opts := fanout.Options{
 		Shards: 1, MaxHeld: 6, MaxWaiting: 6, RepairAttempts: 200, RetryWait: 20 * time.Microsecond, CheckEvery: never,
-	})
+	}
+	if len(program) > 0 {
+		memory := livesMemory[int(program[0])%len(livesMemory)]
+		opts.Keep, opts.TailBytes, opts.MaxTail = memory.keep, memory.bytes, memory.statuses
+		l.note("%+v", memory)
+		program = program[1:]
+	}
+	l.fanout = fanout.New(nc, l.stream, opts)
 	if err := l.fanout.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -567,7 +603,7 @@ func TestNothingIsLostDoubledOrReordered(t *testing.T) {
 
 func FuzzNothingIsLostDoubledOrReordered(f *testing.F) {
 	r := newRig(f, fanout.Options{})
-	f.Add([]byte{8, 0, 0, 0, 4, 0, 9, 0, 0, 1, 7, 1, 0, 2, 4, 1, 14, 0})
-	f.Add([]byte{0, 0, 0, 1, 0, 2, 9, 0, 11, 0, 12, 200, 0, 0, 4, 255, 10, 0})
+	f.Add([]byte{3, 8, 0, 0, 0, 4, 0, 9, 0, 0, 1, 7, 1, 0, 2, 4, 1, 14, 0})
+	f.Add([]byte{7, 0, 0, 0, 1, 0, 2, 9, 0, 11, 0, 12, 200, 0, 0, 4, 255, 10, 0})
 	f.Fuzz(func(t *testing.T, program []byte) { runLives(t, r.live, program[:min(len(program), 600)]) })
 }

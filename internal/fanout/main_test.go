@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,15 +31,18 @@ type rig struct {
 	ingest *nats.Conn
 	live   *nats.Conn
 	admin  *nats.Conn
+	// operator connects as an operator, over TCP and in the account of operators.
+	operator func() *nats.Conn
 }
 
 func newRig(t testing.TB, opts fanout.Options) *rig {
 	t.Helper()
-	return newRigOn(t, opts, "", "")
+	return newRigOn(t, opts)
 }
 
-// newRigOn is newRig with another piece of nats.conf in place of old.
-func newRigOn(t testing.TB, opts fanout.Options, old, other string) *rig {
+// newRigOn is newRig with other pieces of nats.conf: each old one, then what stands in its
+// place.
+func newRigOn(t testing.TB, opts fanout.Options, pieces ...string) *rig {
 	t.Helper()
 	dir := t.TempDir()
 	set, err := keys.Load(dir)
@@ -46,12 +50,14 @@ func newRigOn(t testing.TB, opts fanout.Options, old, other string) *rig {
 		t.Fatal(err)
 	}
 	// The tests themselves say that there is a new leader.
-	purge := `"$JS.API.STREAM.PURGE.STATUS"`
+	purge := `publish: { allow: ["$JS.API.STREAM.PURGE.STATUS"`
 	conf := strings.Replace(string(statuswire.DefaultNATSConfig()), purge, purge+`, "$JS.EVENT.>"`, 1)
-	if old != "" && !strings.Contains(conf, old) {
-		t.Fatalf("nats.conf has no %s", old)
+	for piece := range slices.Chunk(pieces, 2) {
+		if !strings.Contains(conf, piece[0]) {
+			t.Fatalf("nats.conf has no %s", piece[0])
+		}
+		conf = strings.Replace(conf, piece[0], piece[1], 1)
 	}
-	conf = strings.Replace(conf, old, other, 1)
 	e, err := engine.New(engine.Options{Config: []byte(conf), StoreDir: dir, Listen: "127.0.0.1:0", Keys: set})
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +73,19 @@ func newRigOn(t testing.TB, opts fanout.Options, old, other string) *rig {
 		}
 		return nc
 	}
-	r := &rig{t: t, ingest: connect(engine.PartBroadcaster), live: connect(engine.PartFanout), admin: connect(engine.PartAdmin)}
+	operator := func() *nats.Conn {
+		key, err := nats.NkeyOptionFromSeed(keys.OperatorFile(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc, err := nats.Connect(e.ClientURL(), key, nats.CustomInboxPrefix(status.InboxOperator))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(nc.Close)
+		return nc
+	}
+	r := &rig{t: t, operator: operator, ingest: connect(engine.PartBroadcaster), live: connect(engine.PartFanout), admin: connect(engine.PartAdmin)}
 	r.repair = &stream{reader: history.NewReader(connect(engine.PartFanout)), piece: replayPiece, asked: map[string]int{}}
 	if opts.Interest == nil {
 		opts.Interest = func(clientID uint64) (all []fanout.Interest, err error) {
@@ -143,13 +161,20 @@ type stream struct {
 	epoch string // "": the stream's
 
 	blind              error          // what asking for positions fails with
+	stateless          error          // what asking for the state and for parts fails with
+	held, heldState    chan struct{}  // not nil: parts, and the state, wait for it
+	inRange            bool           // a part is waited for
+	questioned         int            // positions, states and parts that were asked for
 	asked              map[string]int // how often
 	asking, mostAsking int            // how many ask at a time
 }
 
-func (s *stream) LastSequences(ctx context.Context, subject string) (map[string]uint64, uint64, error) {
+func (s *stream) LastSequences(ctx context.Context, subjects ...string) (map[string]uint64, uint64, error) {
 	s.mu.Lock()
-	s.asked[subject]++
+	for _, subject := range subjects {
+		s.asked[subject]++
+	}
+	s.questioned++
 	s.asking++
 	s.mostAsking = max(s.mostAsking, s.asking)
 	err := s.blind
@@ -162,18 +187,77 @@ func (s *stream) LastSequences(ctx context.Context, subject string) (map[string]
 	if err != nil {
 		return nil, 0, err
 	}
-	return s.reader.LastSequences(ctx, subject)
+	return s.reader.LastSequences(ctx, subjects...)
 }
 
-// Epoch implements fanout.Repair.
-func (s *stream) Epoch(ctx context.Context) (string, error) {
+// State implements fanout.Repair.
+func (s *stream) State(ctx context.Context) (fanout.StreamState, error) {
 	s.mu.Lock()
-	epoch := s.epoch
+	s.questioned++
+	err, held := s.stateless, s.heldState
 	s.mu.Unlock()
-	if epoch != "" {
-		return epoch, nil
+	if held != nil {
+		<-held
 	}
-	return s.reader.Epoch(ctx)
+	if err != nil {
+		return fanout.StreamState{}, err
+	}
+	state, err := s.reader.State(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.epoch != "" {
+		state.Epoch = s.epoch
+	}
+	return fanout.StreamState(state), err
+}
+
+// Range implements fanout.Repair.
+func (s *stream) Range(ctx context.Context, from uint64) ([]fanout.Stored, error) {
+	s.mu.Lock()
+	s.questioned++
+	s.inRange = true
+	err, held := s.stateless, s.held
+	s.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+	if err != nil {
+		return nil, err
+	}
+	messages, err := s.reader.Range(ctx, from)
+	return stored(messages), err
+}
+
+// questions is how often the stream was asked, but for what is missing.
+func (s *stream) questions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.questioned
+}
+
+// refuse sets what asking for the state, and for parts, fails with.
+func (s *stream) refuse(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stateless = err
+}
+
+func (s *stream) holdRange(until chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = until
+}
+
+func (s *stream) holdState(until chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heldState = until
+}
+
+func (s *stream) ranging() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.inRange
 }
 
 // checked is how often the positions of the subject were asked for.

@@ -52,11 +52,13 @@ func (t *topic) settleLocked(g *gap) {
 	for subject, seq := range g.last {
 		switch {
 		case !t.at.behind(subject, seq):
+			continue
 		case t.truncated != 0:
 			t.at.pass(subject, seq)
 		default:
 			t.at.settle(subject, seq)
 		}
+		t.skipLocked(subject, seq)
 	}
 	if t.truncated == 0 {
 		t.at.known(g.upTo)
@@ -183,10 +185,11 @@ func (t *topic) deliverMissing(piece Piece, end uint64) {
 	defer t.order.Unlock()
 	if piece.Truncated != 0 {
 		t.truncated = piece.Truncated
+		t.forgetLocked(max(end, t.at.newest())) // nobody knows of which subject it was
 	}
 	for _, st := range piece.Statuses {
 		if st.Sequence <= end && t.at.behind(st.Subject, st.Sequence) {
-			m := storedMessage(st, t.at.passed(st.Subject))
+			m := storedMessage(st, t.at.last(st.Subject))
 			t.advanceLocked(m)
 			t.send(m)
 			t.fanout.mended.Add(1)
@@ -228,5 +231,6 @@ func (t *topic) giveUp(g *gap) []*Subscription {
 		}
 	}
 	t.mending, t.waiting, t.lost, t.truncated = false, nil, false, 0
+	t.forgetLocked(t.at.newest())
 	return all
 }

@@ -71,12 +71,25 @@ func (p *positions) of(subject string) *position {
 	return added
 }
 
-// passed is 0 for a subject without a position.
-func (p *positions) passed(subject string) uint64 {
+// literalSubject is the one subject that there is, "" when there may be several.
+func (p *positions) literalSubject() string {
+	if p.literal {
+		return p.subject
+	}
+	return ""
+}
+
+// last is the sequence of the last status of the subject that was let pass, 0 for none.
+func (p *positions) last(subject string) uint64 {
 	if known := p.bySubject[subject]; known != nil {
 		return known.passed
 	}
 	return 0
+}
+
+// passed is up to where nothing of the subject is to come any more.
+func (p *positions) passed(subject string) uint64 {
+	return max(p.after.Load(), p.last(subject))
 }
 
 // see judges the status of subject with sequence seq. prev is its
@@ -134,8 +147,7 @@ func (p *positions) known(seq uint64) {
 }
 
 // newest is the highest sequence that passed.
-func (p *positions) newest() uint64 {
-	var newest uint64
+func (p *positions) newest() (newest uint64) {
 	for _, at := range p.bySubject {
 		newest = max(newest, at.passed)
 	}

@@ -9,18 +9,28 @@ import (
 
 // Repair reads the STATUS stream where the live flow is not enough.
 type Repair interface {
-	// Epoch names the life of the stream before now, "" when that is not known. What
-	// is read afterwards may at most be of a later one.
-	Epoch(ctx context.Context) (string, error)
+	// State is the stream's of now, or of a second ago. What is read afterwards may at
+	// most be of a later epoch.
+	State(ctx context.Context) (StreamState, error)
 	// LastSequences returns the newest sequence of each literal subject that
-	// matches subject, and a sequence up to which that is all there is.
-	LastSequences(ctx context.Context, subject string) (last map[string]uint64, upTo uint64, err error)
+	// matches one of the subjects, and a sequence up to which that is all there is.
+	LastSequences(ctx context.Context, subjects ...string) (last map[string]uint64, upTo uint64, err error)
+	// Range returns what is stored from the sequence on, of whatever subject, in order,
+	// as much as comes at once; nothing at the stream's end.
+	Range(ctx context.Context, from uint64) ([]Stored, error)
 	// Replay reads what is stored after place on subject, a literal or all of a
 	// conversation.
 	Replay(subject string, place Place) Replay
 	// Mend is a Replay that is not to wait behind others: everybody who receives
 	// from a topic waits for it.
 	Mend(subject string, place Place) Replay
+}
+
+// StreamState is what the stream says of itself.
+type StreamState struct {
+	Epoch       string // names its life, "" when that is not known
+	First, Last uint64 // the first sequence that it has, and the last one that it gave
+	PerSubject  int    // how many statuses of a subject it keeps; ≤ 0: no bound
 }
 
 // Replay reads a part of the stream piece by piece. It is used by one goroutine.
@@ -58,4 +68,6 @@ type Pacer interface {
 	// payload, or one status. An error ends the subscription with its text as the
 	// reason, but for that of ctx, which ends with the subscription.
 	Ready(ctx context.Context) error
+	// HasRoom is true when Ready would return at once. It must not block.
+	HasRoom() bool
 }

@@ -19,6 +19,9 @@ func (c *catchUp) run() {
 	f := c.topic.fanout
 	f.catchingUp.Add(1)
 	defer f.catchingUp.Add(-1)
+	if c.recall() {
+		return
+	}
 	c.hold()
 	var replay Replay
 	for failures := 0; !c.ended.Load(); {
@@ -34,12 +37,8 @@ func (c *catchUp) run() {
 			continue
 		}
 		replay = nil
-		var gone *unreadyError
 		switch failures++; {
-		case c.ctx.Err() != nil:
-			return
-		case errors.As(err, &gone):
-			c.give(gone.Error())
+		case c.stopped(err):
 			return
 		case failures < f.opts.RepairAttempts:
 			pause.For(c.ctx.Done(), time.Duration(failures)*f.opts.RetryWait)
@@ -124,15 +123,20 @@ func (c *catchUp) handStored(statuses []Stored) {
 		}
 		m := replayedMessage(st)
 		m.Replayed, m.Epoch = true, c.epoch
-		if prev := c.seen[st.Subject]; prev > 0 {
-			m.Header[headerLastSequence] = number(prev)
-		}
+		c.numberLocked(m)
 		c.seen[st.Subject] = st.Sequence
 		ms = append(ms, m)
 	}
 	c.handLocked(ms...)
 	c.noteLocked()
 	c.topic.fanout.replayed.Add(uint64(len(ms)))
+}
+
+// numberLocked adds what stood before m, if that is not known otherwise.
+func (c *catchUp) numberLocked(m *Message) {
+	if prev := c.seen[m.Subject]; prev > 0 && m.Header[headerLastSequence] == nil {
+		m.Header[headerLastSequence] = number(prev)
+	}
 }
 
 // next decides what is to be done after a piece, which may be the last one.
@@ -207,6 +211,19 @@ func (c *catchUp) handHeldLocked(n int) {
 
 // unreadyError is what a Pacer said.
 type unreadyError struct{ error }
+
+// stopped is true when the error is the receiver's, or the subscription has ended.
+func (c *catchUp) stopped(err error) bool {
+	if c.ctx.Err() != nil {
+		return true
+	}
+	var gone *unreadyError
+	if !errors.As(err, &gone) {
+		return false
+	}
+	c.give(gone.Error())
+	return true
+}
 
 func (c *catchUp) ready() error {
 	if c.pacer == nil {

@@ -1,8 +1,7 @@
 package fanout
 
 import (
-	"context"
-	"fmt"
+	"container/list"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -10,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/statuswire/statuswire/internal/pause"
+	"github.com/statuswire/statuswire/internal/tail"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -44,6 +43,10 @@ type topic struct {
 	// detached: it is not in Fanout.topics any more, though there are subscriptions;
 	// guarded by Fanout.mu.
 	detached bool
+	// kept is its place in Fanout.kept while nobody has it, and it is kept until
+	// keptUntil; guarded by Fanout.mu.
+	kept      *list.Element
+	keptUntil time.Time
 
 	shard    chan *nats.Msg
 	opened   chan struct{} // closed when upstream is there or openErr set
@@ -57,6 +60,7 @@ type topic struct {
 
 	order   sync.Mutex // guards what follows
 	at      *positions // nil for what is not stored, and in a queue group: its messages go elsewhere too
+	tail    *tail.Tail // what has passed lately; nil when nothing is to be kept
 	mending bool
 	waiting []waiter // arrived while mending
 	lost    bool     // something did not come that later messages may not show
@@ -77,7 +81,7 @@ func (f *Fanout) topic(key topicKey) (t *topic, created bool, err error) {
 	}
 	t = f.topics[key]
 	if t == nil {
-		if err := f.takeRoom(); err != nil {
+		if err := f.takeRoomLocked(); err != nil {
 			return nil, false, err
 		}
 		t = &topic{fanout: f, key: key, opened: make(chan struct{})}
@@ -87,6 +91,9 @@ func (f *Fanout) topic(key topicKey) (t *topic, created bool, err error) {
 			t.at = newPositions(key.subject)
 			if t.at.whole {
 				t.mending = true // until it has begun
+				if f.tails != nil {
+					t.tail = f.tails.New(t.at.literalSubject())
+				}
 				f.checks.enter(t)
 			}
 		}
@@ -95,21 +102,23 @@ func (f *Fanout) topic(key topicKey) (t *topic, created bool, err error) {
 		created = true
 	}
 	t.refs++
+	f.unkeepLocked(t)
 	return t, created, nil
 }
 
-// leave counts one subscription out; with the last one the topic ends.
+// leave counts one subscription out; with the last one the topic ends, or is kept for
+// those who come back.
 func (f *Fanout) leave(t *topic) {
 	f.mu.Lock()
 	t.refs--
 	found := f.topics[t.key] == t
 	last := t.refs == 0 && (found || t.detached)
 	if found && last {
-		delete(f.topics, t.key)
-		if t.group != nil {
-			f.leaveGroupLocked(t)
+		if f.keepLocked(t) {
+			last = false
+		} else {
+			f.removeLocked(t)
 		}
-		f.checks.forget(t)
 	}
 	f.mu.Unlock()
 	if last {
@@ -117,72 +126,13 @@ func (f *Fanout) leave(t *topic) {
 	}
 }
 
-// open makes the upstream subscription, and reads how far the stream is when the
-// server has it: so nothing is lost in between, and a wildcard gets what comes in
-// the order of the stream. What comes until then waits. open does not depend on who
-// was first: others wait for it as well.
-func (f *Fanout) open(t *topic) {
-	defer close(t.opened)
-	before := f.nc.LastError()
-	t.openErr = f.listen(t)
-	f.room.opened()
-	if t.openErr != nil {
-		return
+// removeLocked has nobody find the topic any more; Fanout.mu is held.
+func (f *Fanout) removeLocked(t *topic) {
+	delete(f.topics, t.key)
+	if t.group != nil {
+		f.leaveGroupLocked(t)
 	}
-	ctx, cancel := context.WithTimeout(f.ctx, f.opts.RepairTimeout)
-	defer cancel()
-	for failures := 0; ; {
-		err := f.confirm(ctx, t, before)
-		if err == nil && t.at != nil && t.at.whole {
-			err = t.begin(ctx)
-		}
-		if err == nil {
-			return
-		}
-		// Without interest nothing comes, and without positions nobody would know what
-		// is missing.
-		if failures++; failures >= f.opts.RepairAttempts || ctx.Err() != nil || isRefusal(err) {
-			t.openErr = fmt.Errorf("open %q: %w", t.key.subject, err)
-			return
-		}
-		pause.For(ctx.Done(), time.Duration(failures)*f.opts.RetryWait)
-	}
-}
-
-// begin takes what is stored as where the topic begins, and lets pass what has come.
-func (t *topic) begin(ctx context.Context) error {
-	epoch, err := t.fanout.repair.Epoch(ctx)
-	if err != nil {
-		return err
-	}
-	last, upTo, err := t.fanout.repair.LastSequences(ctx, t.key.subject)
-	if err != nil {
-		return err
-	}
-	t.order.Lock()
-	t.at.epoch = epoch
-	t.settleLocked(&gap{last: last, upTo: upTo})
-	waiting := len(t.waiting) > 0 || t.lost
-	t.mending = waiting
-	t.order.Unlock()
-	if waiting {
-		t.fanout.begin(t.mend)
-	}
-	return nil
-}
-
-// listen makes the upstream subscription; its messages go to the topic's shard.
-func (f *Fanout) listen(t *topic) (err error) {
-	if t.key.queue == "" {
-		t.upstream, err = f.nc.ChanSubscribe(t.key.subject, t.shard)
-	} else {
-		t.upstream, err = f.nc.ChanQueueSubscribe(t.key.subject, t.key.queue, t.shard)
-	}
-	if err != nil {
-		return fmt.Errorf("subscribe to %q: %w", t.key.subject, err)
-	}
-	f.bySub.Store(t.upstream, t)
-	return nil
+	f.checks.forget(t)
 }
 
 // shardOf is where the messages of the topic wait.
@@ -198,6 +148,9 @@ func (f *Fanout) shardOf(t *topic) chan *nats.Msg {
 // When it is drained, what is on its way from the server still comes.
 func (f *Fanout) release(t *topic, drain bool) {
 	<-t.opened
+	if t.tail != nil {
+		t.tail.Close()
+	}
 	if t.upstream == nil {
 		return
 	}
@@ -325,7 +278,10 @@ func (t *topic) advanceLocked(m *Message) {
 	if t.truncated != 0 {
 		m.tell(t.truncated)
 		t.truncated = 0
+		t.skipLocked(m.Subject, m.Sequence) // who comes later asks the stream what is gone
+		return
 	}
+	t.rememberLocked(m)
 }
 
 // send hands m to the members.

@@ -54,14 +54,15 @@ const (
 	nowFull
 )
 
-// take takes room for one more. It is false when there is none.
-func (r *room) take() (ok bool, tell alarm) {
+// take takes room for one more. It is false when there is none. So many of those that
+// are there give way when they have to.
+func (r *room) take(giveWay int) (ok bool, tell alarm) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.max == 0 {
 		return true, quiet
 	}
-	used, usable := r.nc.NumSubscriptions()+r.opening, r.max-reserved
+	used, usable := r.nc.NumSubscriptions()+r.opening-giveWay, r.max-reserved
 	if used*100 < usable*calmPercent {
 		r.alarmed, r.full = false, false
 	}
@@ -90,9 +91,10 @@ func (r *room) opened() {
 	r.opening--
 }
 
-// takeRoom is ErrFull when there is none for one more topic.
-func (f *Fanout) takeRoom() error {
-	ok, tell := f.room.take()
+// takeRoomLocked is ErrFull when there is none for one more topic, also not in place of
+// one that is only kept; Fanout.mu is held.
+func (f *Fanout) takeRoomLocked() error {
+	ok, tell := f.room.take(f.kept.Len())
 	switch tell {
 	case nearlyFull:
 		f.opts.Logger.Error("browsers subscribe to nearly as many different subjects as the server allows: raise max_subscriptions in nats.conf",
@@ -104,7 +106,16 @@ func (f *Fanout) takeRoom() error {
 	if !ok {
 		return ErrFull
 	}
+	for f.room.exceeded() && f.endKeptLocked() {
+	}
 	return nil
+}
+
+// exceeded is true when there is more than the server allows, with what was taken.
+func (r *room) exceeded() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.max > 0 && r.nc.NumSubscriptions()+r.opening > r.max-reserved
 }
 
 // confirm returns when the server has what was subscribed to before, and an error when it
@@ -114,6 +125,11 @@ func (f *Fanout) confirm(ctx context.Context, t *topic, before error) error {
 	if err := f.Flush(ctx); err != nil {
 		return err
 	}
+	return f.refusal(t, before)
+}
+
+// refusal is the server's of t, if the connection has heard it since before.
+func (f *Fanout) refusal(t *topic, before error) error {
 	now := f.nc.LastError()
 	if now != before && errors.Is(now, nats.ErrPermissionViolation) && strings.Contains(now.Error(), fmt.Sprintf("Subscription to %q", t.key.subject)) {
 		return now

@@ -64,11 +64,11 @@ func (r *Reader) Snapshot(ctx context.Context, c status.ConversationID) (Snapsho
 }
 
 // LastSequences returns the sequence of the newest stored message for each
-// literal subject that matches subject, a literal or a wildcard, and the stream's
-// last sequence when they were read. It is ErrTooManySubjects for more than 1024
-// of them.
-func (r *Reader) LastSequences(ctx context.Context, subject string) (last map[string]uint64, upTo uint64, err error) {
-	s, err := r.newest(ctx, []string{subject}, 0)
+// literal subject that matches one of the subjects, literals or wildcards, and the
+// stream's last sequence when they were read. It is ErrTooManySubjects for more than
+// 1024 of them.
+func (r *Reader) LastSequences(ctx context.Context, subjects ...string) (last map[string]uint64, upTo uint64, err error) {
+	s, err := r.newest(ctx, subjects, 0)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -77,6 +77,13 @@ func (r *Reader) LastSequences(ctx context.Context, subject string) (last map[st
 		last[m.Subject] = m.Sequence
 	}
 	return last, s.UpToSequence, nil
+}
+
+// Range returns what is stored from the sequence on, of whatever subject, in order: as
+// much as one batch has, and nothing at the stream's end.
+func (r *Reader) Range(ctx context.Context, from uint64) ([]Message, error) {
+	p, err := r.get(ctx, request{Seq: from, Batch: MaxBatch})
+	return p.messages, err
 }
 
 // lastOfEach asks multi_last for the last message of each subject, of those

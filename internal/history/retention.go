@@ -51,6 +51,23 @@ type infoAnswer struct {
 	} `json:"state"`
 }
 
+// State is what the stream says of itself at one moment.
+type State struct {
+	// Epoch names its life, see Batch.
+	Epoch string
+	// First is the first sequence that it has, one above Last when it has none; Last
+	// is the last one that it gave.
+	First, Last uint64
+	// PerSubject is how many messages of one subject it keeps; ≤ 0: no limit.
+	PerSubject int
+}
+
+// State asks for the stream's state.
+func (r *Reader) State(ctx context.Context) (State, error) {
+	kept, err := r.retained(ctx, "")
+	return State{Epoch: kept.epoch, First: kept.first, Last: kept.last, PerSubject: int(kept.maxPerSubject)}, err
+}
+
 // retained asks what is stored, with the counts of the subjects that match; of
 // none for "".
 func (r *Reader) retained(ctx context.Context, subjects string) (retained, error) {

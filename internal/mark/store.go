@@ -183,6 +183,28 @@ func (s *Store) Subjects(key Key) []string {
 	return slices.Collect(maps.Keys(known))
 }
 
+// Places returns the marks of connections that have ended: of each subject the lowest
+// place.
+func (s *Store) Places() map[string]Place {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expireLocked(now)
+	all := map[string]Place{}
+	for e := s.away.Front(); e != nil; e = e.Next() {
+		for subject, sp := range e.Value.(*entry).away {
+			switch have, ok := all[subject]; {
+			case !sp.until.After(now):
+			case ok:
+				all[subject] = Lower(have, sp.Place)
+			default:
+				all[subject] = sp.Place
+			}
+		}
+	}
+	return all
+}
+
 func (s *Store) addLocked(key Key) *entry {
 	e := &entry{key: key, away: map[string]spot{}}
 	s.entries[key] = e

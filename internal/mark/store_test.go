@@ -2,6 +2,7 @@ package mark_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -352,5 +353,37 @@ func TestTheSubjectsOfAKeyAreWhatItWouldGoOnWith(t *testing.T) {
 		next.Close()
 		time.Sleep(mark.DefaultOptions().Keep)
 		want(key("alice", "1"))
+	})
+}
+
+func TestThePlacesThatSubjectsWereLeftAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, mark.Options{})
+		first, second, here := open(t, s, key("alice", "1")), open(t, s, key("bob", "1")), open(t, s, key("carol", "1"))
+		set(first, engineOf(1), 7)
+		set(first, engineOf(2), 9)
+		set(second, engineOf(1), 5)
+		set(here, engineOf(3), 3)
+		if got := s.Places(); len(got) != 0 {
+			t.Errorf("while all are connected: %v", got)
+		}
+		first.Close()
+		time.Sleep(time.Minute)
+		second.Close()
+		want := func(want map[string]uint64) {
+			t.Helper()
+			got := map[string]uint64{}
+			for subject, place := range s.Places() {
+				got[subject] = place.After
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("got %v, want %v", got, want)
+			}
+		}
+		want(map[string]uint64{engineOf(1): 5, engineOf(2): 9})
+		time.Sleep(time.Minute)
+		want(map[string]uint64{engineOf(1): 5})
+		time.Sleep(time.Minute)
+		want(map[string]uint64{})
 	})
 }

@@ -107,6 +107,12 @@ func (f *figures) fanout(to emit, s FanoutStats) {
 	to.figure(f.mended, float64(s.Mended))
 	to.figure(f.replayed, float64(s.Replayed))
 	to.figure(f.unmended, float64(s.Failed))
+	to.figure(f.keptTopics, float64(s.Kept))
+	to.figure(f.tailStatuses, float64(s.TailStatuses))
+	to.figure(f.tailBytes, float64(s.TailBytes))
+	to.figure(f.caughtUp, float64(s.Hits), "memory")
+	to.figure(f.caughtUp, float64(s.Misses), "stream")
+	to.figure(f.recalled, float64(s.Recalled))
 }
 
 func (f *figures) callout(to emit, s CalloutStats) {

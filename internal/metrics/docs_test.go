@@ -95,7 +95,7 @@ func labelsOf(f *dto.MetricFamily) string {
 
 // No label may have as many values as there are users, conversations or addresses.
 func TestLabelsAreAFixedSet(t *testing.T) {
-	allowed := []string{"category", "reason", "dry_run", "verdict", "result", "endpoint", "direction", "stream", "state", "version", "revision", "goversion"}
+	allowed := []string{"category", "from", "reason", "dry_run", "verdict", "result", "endpoint", "direction", "stream", "state", "version", "revision", "goversion"}
 	for name, f := range families(t, fresh(metrics.Options{Sources: allSources()})) {
 		if !strings.HasPrefix(name, "statuswire_") {
 			continue

@@ -7,6 +7,7 @@ type figures struct {
 	httpConns, httpConnsLimit figure
 
 	topics, upstream, upstreamLimit, catchingUp, doubles, mended, replayed, unmended figure
+	keptTopics, tailStatuses, tailBytes, caughtUp, recalled                          figure
 
 	verdicts, foreign, calloutQueued figure
 
@@ -32,6 +33,7 @@ func (f *figures) all() []figure {
 		f.credentials, f.idleGrants, f.idleBytes, f.linksOpened, f.linksOpen, f.slowCloses, f.shed, f.queuedBytes, f.resumed,
 		f.httpConns, f.httpConnsLimit,
 		f.topics, f.upstream, f.upstreamLimit, f.catchingUp, f.doubles, f.mended, f.replayed, f.unmended,
+		f.keptTopics, f.tailStatuses, f.tailBytes, f.caughtUp, f.recalled,
 		f.verdicts, f.foreign, f.calloutQueued,
 		f.submissions, f.publishes, f.unanswered,
 		f.requests, f.requestDuration,
@@ -69,6 +71,11 @@ func newFigures() figures {
 		mended:        counter("statuswire_fanout_mended_total", "Statuses fetched from the stream to mend a hole."),
 		replayed:      counter("statuswire_fanout_replayed_total", "Statuses fetched from the stream for one subscription that had been away."),
 		unmended:      counter("statuswire_fanout_holes_failed_total", "Holes and replays that were given up; their subscriptions were ended."),
+		keptTopics:    gauge("statuswire_fanout_topics_kept", "Of the upstream subscriptions those that no browser wants now, kept for who comes back."),
+		tailStatuses:  gauge("statuswire_tail_statuses", "Newest statuses that are in memory for who comes back."),
+		tailBytes:     gauge("statuswire_tail_bytes", "Memory of these statuses, resume.tail at most."),
+		caughtUp:      counter("statuswire_caught_up_subscriptions_total", "Subscriptions of who came back, by where what they had missed came from: memory, or the stream.", "from"),
+		recalled:      counter("statuswire_tail_replayed_total", "Statuses sent from memory to who came back."),
 
 		verdicts:      counter("statuswire_callout_verdicts_total", "Login decisions, by verdict: granted, or the cause of the denial.", "verdict"),
 		foreign:       counter("statuswire_callout_foreign_total", "Login requests of other servers in the cluster, passed over."),

@@ -47,6 +47,12 @@ type FanoutStats struct {
 	Failed   uint64 // holes and replays that were given up
 
 	CatchingUp int // subscriptions that are still sent what they missed
+
+	Kept         int    // subjects that nobody is subscribed to, kept for those who come back
+	TailStatuses int    // newest statuses that are in memory
+	TailBytes    int    // their memory
+	Hits, Misses uint64 // subscriptions of those who came back, served from memory or from the stream
+	Recalled     uint64 // statuses sent from memory
 }
 
 // CalloutStats are those of authcallout.Stats.

@@ -150,6 +150,13 @@ func (o *Outbox) easedLocked() {
 	}
 }
 
+// HasRoom is true when Ready would return at once.
+func (o *Outbox) HasRoom() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.closed && o.queued <= o.bounds.MaxBytes/4
+}
+
 // ReadyOrGone is Ready for who ends with the connection, and has nobody to tell why:
 // when that is gone, it waits for its context.
 func (o *Outbox) ReadyOrGone(ctx context.Context, who any, bytes int) error {

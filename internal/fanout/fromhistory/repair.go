@@ -20,12 +20,21 @@ type Repair struct {
 	Replays *history.Reader
 }
 
-// Epoch implements fanout.Repair.
-func (r Repair) Epoch(ctx context.Context) (string, error) { return r.Reader.Epoch(ctx) }
+// State implements fanout.Repair.
+func (r Repair) State(ctx context.Context) (fanout.StreamState, error) {
+	s, err := r.Reader.State(ctx)
+	return fanout.StreamState(s), err
+}
 
 // LastSequences implements fanout.Repair.
-func (r Repair) LastSequences(ctx context.Context, subject string) (last map[string]uint64, upTo uint64, err error) {
-	return r.Reader.LastSequences(ctx, subject)
+func (r Repair) LastSequences(ctx context.Context, subjects ...string) (last map[string]uint64, upTo uint64, err error) {
+	return r.Reader.LastSequences(ctx, subjects...)
+}
+
+// Range implements fanout.Repair.
+func (r Repair) Range(ctx context.Context, from uint64) ([]fanout.Stored, error) {
+	messages, err := r.Replays.Range(ctx, from)
+	return stored(messages), err
 }
 
 // Replay implements fanout.Repair.

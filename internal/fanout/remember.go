@@ -1,0 +1,230 @@
+package fanout
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/statuswire/statuswire/internal/tail"
+)
+
+// rememberLocked keeps a message that passes for those who come back; order is held.
+func (t *topic) rememberLocked(m *Message) {
+	if t.tail == nil || m.Sequence == 0 {
+		return
+	}
+	t.tail.Add(remembered(m))
+	t.fanout.makeRoom()
+}
+
+// skipLocked says that nothing of the subject up to the sequence is remembered; order is
+// held.
+func (t *topic) skipLocked(subject string, upTo uint64) {
+	if t.tail != nil {
+		t.tail.Skip(subject, upTo)
+	}
+}
+
+// forgetLocked says that nothing up to the sequence is remembered; order is held.
+func (t *topic) forgetLocked(upTo uint64) {
+	if t.tail != nil {
+		t.tail.Forget(upTo)
+	}
+}
+
+// startTailLocked begins to remember behind what is stored, and what was dropped; order is
+// held. What was read back from b.from on is remembered.
+func (t *topic) startTailLocked(b beginning) {
+	if t.tail == nil || t.fanout.isPurged(t) {
+		return
+	}
+	floors := b.last
+	if b.from > 0 {
+		floors = make(map[string]uint64, len(b.last))
+		for subject, seq := range b.last {
+			floors[subject] = min(seq, b.from-1)
+		}
+	}
+	t.tail.Begin(b.state.First-1, floors)
+	for _, st := range b.stored {
+		if st.Sequence <= b.upTo { // what is later comes by itself
+			t.rememberLocked(replayedMessage(st))
+		}
+	}
+}
+
+// enter makes the subscription a member of its topic. If the topic remembers all that
+// it has missed, and that is not much, it is handed that at once, and is served.
+func (c *catchUp) enter() (added, served bool) {
+	t := c.topic
+	state, known := c.recallable()
+	t.order.Lock()
+	defer t.order.Unlock()
+	if !t.add(c.sub) {
+		return false, false
+	}
+	if !known || !c.hasRoom() {
+		return true, false
+	}
+	more, covered := c.recallLocked(state, true)
+	if served = covered && !more; served {
+		c.cancel()
+		c.hit()
+	}
+	return true, served
+}
+
+// hit counts, and has the stream asked at once what the topic does not know of: who reads
+// the stream would have found it.
+func (c *catchUp) hit() {
+	f := c.topic.fanout
+	f.hits.Add(1)
+	f.checks.soon(c.topic)
+}
+
+// hasRoom is true when the receiver takes something at once.
+func (c *catchUp) hasRoom() bool { return c.pacer == nil || c.pacer.HasRoom() }
+
+// recallable is the stream's state, by which what is remembered is judged; false when
+// nothing is remembered, or that is not known.
+func (c *catchUp) recallable() (StreamState, bool) {
+	if c.topic.tail == nil || c.topic.fanout.unheard.Load() {
+		return StreamState{}, false
+	}
+	state, err := c.topic.fanout.state(c.ctx)
+	return state, err == nil
+}
+
+// recall hands over what the topic remembers, part by part as the receiver has room, and
+// is over when the receiver is where the topic is, or has ended. Otherwise the stream is
+// to be read.
+func (c *catchUp) recall() (over bool) {
+	for !c.ended.Load() {
+		state, known := c.recallable()
+		if !known || !c.isRemembered(state) {
+			break
+		}
+		if err := c.ready(); err != nil {
+			return c.stopped(err)
+		}
+		c.topic.order.Lock()
+		more, covered := c.recallLocked(state, false)
+		c.topic.order.Unlock()
+		if !covered {
+			break
+		}
+		if !more {
+			c.hit()
+			return true
+		}
+	}
+	if c.ended.Load() {
+		return true
+	}
+	c.topic.fanout.misses.Add(1)
+	return false
+}
+
+// recallLocked hands over the next part of what is remembered behind where the receiver
+// is; with the last part the receiver follows the topic. whole: all of it or nothing.
+// topic.order is held.
+func (c *catchUp) recallLocked(state StreamState, whole bool) (more, covered bool) {
+	t := c.topic
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	missed, covered := c.missedLocked(state)
+	if !covered {
+		return false, false
+	}
+	n := 0
+	if len(missed) > 0 {
+		n = fitting(len(missed), func(i int) int { return len(missed[i].Data) })
+	}
+	if more = n < len(missed); more && whole {
+		return true, true
+	}
+	ms := make([]*Message, n)
+	for i, st := range missed[:n] {
+		ms[i] = recalled(st, c.epoch)
+		c.numberLocked(ms[i])
+		c.seen[st.Subject] = st.Sequence
+	}
+	c.handLocked(ms...)
+	t.fanout.recalled.Add(uint64(n))
+	if !more {
+		c.upTo = max(c.upTo, t.at.after.Load())
+		c.phase = following
+		c.leaveLocked()
+	}
+	c.noteLocked()
+	return more, true
+}
+
+// isRemembered is true when the topic remembers all that the receiver has missed.
+func (c *catchUp) isRemembered(state StreamState) bool {
+	c.topic.order.Lock()
+	defer c.topic.order.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, covered := c.missedLocked(state)
+	return covered
+}
+
+// missedLocked is what is remembered behind where the receiver is; topic.order is held.
+func (c *catchUp) missedLocked(state StreamState) (missed []tail.Status, covered bool) {
+	at := c.topic.at
+	// A place of another epoch, or beyond the end, is one of other data.
+	if c.epoch != at.epoch || state.Epoch != at.epoch || c.highestLocked() > max(state.Last, at.newest()) {
+		return nil, false
+	}
+	return c.topic.tail.After(tail.Place{After: c.upTo, Seen: c.seen, First: state.First, PerSubject: state.PerSubject})
+}
+
+// highestLocked is the highest position that the receiver has.
+func (c *catchUp) highestLocked() uint64 {
+	highest := c.upTo
+	for _, seq := range c.seen {
+		highest = max(highest, seq)
+	}
+	return highest
+}
+
+// remembered is the message in the form in which it is remembered: small, and nothing
+// for the garbage collector to look through.
+func remembered(m *Message) tail.Status {
+	size := 0
+	for name, values := range m.Header {
+		for _, v := range values {
+			if !isKnown(name) {
+				size += len(name) + len(v) + 2
+			}
+		}
+	}
+	b := make([]byte, 0, size+len(m.Data))
+	for name, values := range m.Header {
+		for _, v := range values {
+			if !isKnown(name) {
+				b = append(append(append(append(b, name...), ':'), v...), '\n') // neither can be in a header
+			}
+		}
+	}
+	header := len(b)
+	b = append(b, m.Data...)
+	return tail.Status{Subject: m.Subject, Sequence: m.Sequence, Header: b[:header:header], Data: b[header:]}
+}
+
+// isKnown is true for headers that nobody is sent.
+func isKnown(name string) bool {
+	return name == "Nats-Stream" || name == "Nats-Subject" || name == "Nats-Time-Stamp"
+}
+
+// recalled is what was remembered, for one receiver.
+func recalled(st tail.Status, epoch string) *Message {
+	h := make(nats.Header, bytes.Count(st.Header, []byte{'\n'}))
+	for line := range strings.Lines(string(st.Header)) {
+		name, value, _ := strings.Cut(line[:len(line)-1], ":")
+		h[name] = append(h[name], value)
+	}
+	return &Message{Subject: st.Subject, Header: h, Data: st.Data, Epoch: epoch, Sequence: st.Sequence, Low: isLow(h), Replayed: true}
+}
