@@ -34,6 +34,7 @@ type chaosForm struct {
 	padding                              int           // bytes that each status has besides
 	retention                            string        // the block of the configuration; "" keeps everything
 	keep                                 bool          // links: keep
+	resume                               string        // the same; "" is the default
 }
 
 var (
@@ -99,6 +100,18 @@ func TestChaos(t *testing.T) {
 // not get, they must have been told of.
 func TestChaosWithLittleRetention(t *testing.T) { runChaos(t, chaosForgetful) }
 
+// TestChaosWithLittleMemory serves who comes back from memory now and then: of each
+// subject one or two statuses are in it at a time, or what all have fits for a moment.
+func TestChaosWithLittleMemory(t *testing.T) {
+	for _, tail := range []string{"1KB", "24KB"} {
+		t.Run(tail, func(t *testing.T) {
+			form := chaosShort
+			form.time, form.resume = 10*time.Second, "resume { tail: "+tail+" }"
+			runChaos(t, form)
+		})
+	}
+}
+
 func runChaos(t *testing.T, form chaosForm) {
 	seed := *chaosSeed
 	for seed == 0 {
@@ -134,7 +147,7 @@ type chaos struct {
 
 func newChaos(t *testing.T, form chaosForm, seed uint64) *chaos {
 	c := &chaos{t: t, form: form, seed: seed, random: rand.New(rand.NewPCG(seed, 1<<32)), faults: map[string]int{}, kinds: map[string]int{},
-		config: writeConfig(t, chaosConfig+form.retention+form.links()), dataDir: t.TempDir(), browsers: startNetwork(t), services: startNetwork(t)}
+		config: writeConfig(t, chaosConfig+form.retention+form.resume+form.links()), dataDir: t.TempDir(), browsers: startNetwork(t), services: startNetwork(t)}
 	c.startServer()
 
 	subjects := map[string][]string{}
