@@ -7,6 +7,7 @@ import (
 
 	"github.com/statuswire/statuswire/edge"
 	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/fanout/fromhistory"
 	"github.com/statuswire/statuswire/internal/history"
 )
 
@@ -32,7 +33,9 @@ func (a *App) startEdge(ctx context.Context) error {
 		Subscriptions:    a.opts.Callout.MaxSubscriptions,
 		PayloadBytes:     a.opts.Callout.MaxPayloadBytes,
 	}
-	if a.edge, err = edge.New(nc, edge.Deps{Directory: a.directory, History: history.NewReader(reads...), Presence: a.presence}, opts); err != nil {
+	reader := history.NewReader(reads...)
+	reader.UseRecent(fromhistory.Recent(a.fanout))
+	if a.edge, err = edge.New(nc, edge.Deps{Directory: a.directory, History: reader, Presence: a.presence}, opts); err != nil {
 		return err
 	}
 	if err := a.edge.Start(ctx); err != nil {

@@ -33,6 +33,7 @@ type rig struct {
 	admin  *nats.Conn
 	// operator connects as an operator, over TCP and in the account of operators.
 	operator func() *nats.Conn
+	reads    func() *nats.Conn // a connection that reads the stream
 }
 
 func newRig(t testing.TB, opts fanout.Options) *rig {
@@ -85,7 +86,7 @@ func newRigOn(t testing.TB, opts fanout.Options, pieces ...string) *rig {
 		t.Cleanup(nc.Close)
 		return nc
 	}
-	r := &rig{t: t, operator: operator, ingest: connect(engine.PartBroadcaster), live: connect(engine.PartFanout), admin: connect(engine.PartAdmin)}
+	r := &rig{t: t, operator: operator, reads: func() *nats.Conn { return connect(engine.PartFanout) }, ingest: connect(engine.PartBroadcaster), live: connect(engine.PartFanout), admin: connect(engine.PartAdmin)}
 	r.repair = &stream{reader: history.NewReader(connect(engine.PartFanout)), piece: replayPiece, asked: map[string]int{}}
 	if opts.Interest == nil {
 		opts.Interest = func(clientID uint64) (all []fanout.Interest, err error) {

@@ -3,6 +3,7 @@ package fanout
 import (
 	"maps"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -13,6 +14,9 @@ import (
 const (
 	headerSequence     = "Nats-Sequence"
 	headerLastSequence = "Nats-Last-Sequence"
+	headerTime         = "Nats-Time-Stamp"
+	headerStream       = "Nats-Stream"
+	headerSubject      = "Nats-Subject"
 )
 
 // Message is one message on its way to the receivers of a topic. It does not
@@ -94,6 +98,9 @@ func replayedMessage(st Stored) *Message {
 	h := make(nats.Header, len(st.Header)+3)
 	maps.Copy(h, st.Header)
 	h[headerSequence] = number(st.Sequence)
+	if !st.Time.IsZero() {
+		h[headerTime] = []string{st.Time.UTC().Format(time.RFC3339Nano)}
+	}
 	return &Message{Subject: st.Subject, Header: h, Data: st.Data, Sequence: st.Sequence, Low: isLow(h)}
 }
 

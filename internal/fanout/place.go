@@ -11,6 +11,15 @@ type Place struct {
 	Seen map[string]uint64
 }
 
+// highest is the highest position that the place names.
+func (p Place) highest() uint64 {
+	highest := p.After
+	for _, seq := range p.Seen {
+		highest = max(highest, seq)
+	}
+	return highest
+}
+
 // Place says how far s has been handed everything: of what was stored since it
 // began, or after the place that it began with, it has had what the place names,
 // and it may have had a little more. ok is false in a queue group, for a subject of

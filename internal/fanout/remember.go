@@ -2,11 +2,14 @@ package fanout
 
 import (
 	"bytes"
+	"context"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/statuswire/statuswire/internal/tail"
+	"github.com/statuswire/statuswire/status"
 )
 
 // rememberLocked keeps a message that passes for those who come back; order is held.
@@ -173,21 +176,83 @@ func (c *catchUp) isRemembered(state StreamState) bool {
 
 // missedLocked is what is remembered behind where the receiver is; topic.order is held.
 func (c *catchUp) missedLocked(state StreamState) (missed []tail.Status, covered bool) {
-	at := c.topic.at
-	// A place of another epoch, or beyond the end, is one of other data.
-	if c.epoch != at.epoch || state.Epoch != at.epoch || c.highestLocked() > max(state.Last, at.newest()) {
-		return nil, false
-	}
-	return c.topic.tail.After(tail.Place{After: c.upTo, Seen: c.seen, First: state.First, PerSubject: state.PerSubject})
+	return c.topic.missedLocked(Place{Epoch: c.epoch, After: c.upTo, Seen: c.seen}, state)
 }
 
-// highestLocked is the highest position that the receiver has.
-func (c *catchUp) highestLocked() uint64 {
-	highest := c.upTo
-	for _, seq := range c.seen {
-		highest = max(highest, seq)
+// missedLocked is what is remembered behind the place; order is held.
+func (t *topic) missedLocked(p Place, state StreamState) (missed []tail.Status, covered bool) {
+	// A place of another epoch, or beyond the end, is one of other data.
+	if p.Epoch != t.at.epoch || state.Epoch != t.at.epoch || p.highest() > max(state.Last, t.at.newest()) {
+		return nil, false
 	}
-	return highest
+	return t.tail.After(tail.Place{After: p.After, Seen: p.Seen, First: state.First, PerSubject: state.PerSubject})
+}
+
+// Recall returns what is stored behind the place on the subject, in order and perhaps with
+// more, if some topic remembers it all, up to the newest sequence that the stream has of
+// each subject.
+func (f *Fanout) Recall(ctx context.Context, subject string, place Place, newest map[string]uint64) ([]Stored, bool) {
+	keys := []topicKey{{subject: subject}}
+	if c, ok := status.ConversationOf(subject); ok {
+		keys = append(keys, topicKey{subject: status.ConversationSubjects(c)})
+	}
+	for _, key := range keys {
+		if all, ok := f.recallFrom(ctx, f.remembering(key), place, newest); ok {
+			f.recalled.Add(uint64(len(all)))
+			return all, true
+		}
+	}
+	return nil, false
+}
+
+// remembering is the topic if it is open and remembers something, else nil.
+func (f *Fanout) remembering(key topicKey) *topic {
+	f.mu.Lock()
+	t := f.topics[key]
+	f.mu.Unlock()
+	if t == nil || t.tail == nil || f.unheard.Load() {
+		return nil
+	}
+	select {
+	case <-t.opened:
+		return t
+	default:
+		return nil
+	}
+}
+
+func (f *Fanout) recallFrom(ctx context.Context, t *topic, place Place, newest map[string]uint64) ([]Stored, bool) {
+	if t == nil {
+		return nil, false
+	}
+	state, err := f.state(ctx)
+	if err != nil {
+		return nil, false
+	}
+	t.order.Lock()
+	defer t.order.Unlock()
+	for subject, seq := range newest {
+		if t.at.behind(subject, seq) {
+			return nil, false // it is on its way, or lost
+		}
+	}
+	missed, covered := t.missedLocked(place, state)
+	if !covered {
+		return nil, false
+	}
+	all := make([]Stored, len(missed))
+	for i, st := range missed {
+		h := headerOf(st)
+		at, err := time.Parse(time.RFC3339Nano, h.Get(headerTime))
+		if err != nil {
+			return nil, false
+		}
+		for _, name := range []string{headerSequence, headerLastSequence, headerTime} {
+			delete(h, name)
+		}
+		all[i] = Stored{Subject: st.Subject, Sequence: st.Sequence, Time: at, Header: h, Data: st.Data}
+	}
+	return all, true
 }
 
 // remembered is the message in the form in which it is remembered: small, and nothing
@@ -214,17 +279,21 @@ func remembered(m *Message) tail.Status {
 	return tail.Status{Subject: m.Subject, Sequence: m.Sequence, Header: b[:header:header], Data: b[header:]}
 }
 
-// isKnown is true for headers that nobody is sent.
-func isKnown(name string) bool {
-	return name == "Nats-Stream" || name == "Nats-Subject" || name == "Nats-Time-Stamp"
-}
+// isKnown is true for headers that nobody needs.
+func isKnown(name string) bool { return name == headerStream || name == headerSubject }
 
-// recalled is what was remembered, for one receiver.
-func recalled(st tail.Status, epoch string) *Message {
+// headerOf is the header of what was remembered.
+func headerOf(st tail.Status) nats.Header {
 	h := make(nats.Header, bytes.Count(st.Header, []byte{'\n'}))
 	for line := range strings.Lines(string(st.Header)) {
 		name, value, _ := strings.Cut(line[:len(line)-1], ":")
 		h[name] = append(h[name], value)
 	}
+	return h
+}
+
+// recalled is what was remembered, for one receiver.
+func recalled(st tail.Status, epoch string) *Message {
+	h := headerOf(st)
 	return &Message{Subject: st.Subject, Header: h, Data: st.Data, Epoch: epoch, Sequence: st.Sequence, Low: isLow(h), Replayed: true}
 }

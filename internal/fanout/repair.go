@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -53,6 +54,7 @@ type Piece struct {
 type Stored struct {
 	Subject  string
 	Sequence uint64
+	Time     time.Time // when it was stored; zero when that is not known
 	Header   nats.Header
 	Data     []byte
 }

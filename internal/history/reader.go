@@ -27,7 +27,17 @@ type Reader struct {
 	questions pool // multi_last, STREAM.INFO, single messages
 	epoch     knownEpoch
 	segments  *segments
+	recent    Recent // nil for none
 }
+
+// Recent returns what is stored behind the place on the subject, a literal or all of a
+// conversation, in order and perhaps with more, from memory: if that has all of it up to
+// the newest sequence of each subject, and nothing of what was wanted is gone. It is false
+// otherwise, and for a place of another epoch than the stream's of now.
+type Recent func(ctx context.Context, subject string, place Place, newest map[string]uint64) ([]Message, bool)
+
+// UseRecent has replays take from memory what it has. Before the first read.
+func (r *Reader) UseRecent(recent Recent) { r.recent = recent }
 
 // NewReader returns a reader over one connection or more. Each must be allowed
 // to publish $JS.API.DIRECT.GET.STATUS and $JS.API.STREAM.INFO.STATUS and to

@@ -126,6 +126,9 @@ func (p *Replay) next(ctx context.Context, most int) (Batch, error) {
 		if err := p.begin(ctx); err != nil {
 			return Batch{}, err
 		}
+		if b, ok := p.recalled(ctx, most); ok {
+			return b, nil
+		}
 	}
 	read, kept, err := p.read(ctx, most)
 	if err != nil {

@@ -74,7 +74,7 @@ func (r replay) Next(ctx context.Context) (fanout.Piece, error) {
 func stored(messages []history.Message) []fanout.Stored {
 	all := make([]fanout.Stored, len(messages))
 	for i, m := range messages {
-		all[i] = fanout.Stored{Subject: m.Subject, Sequence: m.Sequence, Header: m.Header, Data: m.Data}
+		all[i] = fanout.Stored(m)
 	}
 	return all
 }
