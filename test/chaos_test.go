@@ -106,7 +106,7 @@ func TestChaosWithLittleMemory(t *testing.T) {
 	for _, tail := range []string{"1KB", "24KB"} {
 		t.Run(tail, func(t *testing.T) {
 			form := chaosShort
-			form.time, form.resume = 10*time.Second, "resume { tail: "+tail+" }"
+			form.time, form.resume = 10*time.Second, "\nresume { tail: "+tail+" }\n"
 			runChaos(t, form)
 		})
 	}

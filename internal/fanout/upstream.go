@@ -118,17 +118,9 @@ func (r *room) exceeded() bool {
 	return r.max > 0 && r.nc.NumSubscriptions()+r.opening > r.max-reserved
 }
 
-// confirm returns when the server has what was subscribed to before, and an error when it
-// does not let t be. before is the connection's last error of then. Which one of several
-// was one too many cannot be seen here: findRefused does.
-func (f *Fanout) confirm(ctx context.Context, t *topic, before error) error {
-	if err := f.Flush(ctx); err != nil {
-		return err
-	}
-	return f.refusal(t, before)
-}
-
-// refusal is the server's of t, if the connection has heard it since before.
+// refusal is the server's of t, if the connection has heard it since before, its last
+// error of then; behind a flush all are heard. Which one of several was one too many
+// cannot be seen here: findRefused does.
 func (f *Fanout) refusal(t *topic, before error) error {
 	now := f.nc.LastError()
 	if now != before && errors.Is(now, nats.ErrPermissionViolation) && strings.Contains(now.Error(), fmt.Sprintf("Subscription to %q", t.key.subject)) {
