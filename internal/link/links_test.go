@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/statuswire/statuswire/internal/link"
 	"github.com/statuswire/statuswire/internal/session"
+	"github.com/statuswire/statuswire/status"
 )
 
 // engine is a server of the test's own: it says info, reads CONNECT and PING, and then
@@ -110,6 +112,9 @@ func TestDecideTellsWhatTheServerAndTheCalloutSay(t *testing.T) {
 		{"a verdict that is no JWT", engine{info: goodInfo, then: says("PONG\r\n")}, func(r *session.Registry) { r.Grant(key, "letmein") }, "user JWT"},
 		{"a verdict of somebody else", engine{info: goodInfo, then: says("PONG\r\n")}, func(r *session.Registry) { r.Grant(key, foreign) }, "has signed it"},
 		{"an INFO that is none", engine{info: "HELLO\r\n", then: says("")}, func(*session.Registry) {}, "no INFO"},
+		{"another line than INFO", engine{info: "OFNI" + goodInfo[4:], then: says("")}, func(*session.Registry) {}, "no INFO"},
+		{"an INFO without a client id", engine{info: `INFO {"server_id":"NSERVER"}`, then: says("")}, func(*session.Registry) {}, "no INFO"},
+		{"an INFO without a server id", engine{info: `INFO {"client_id":7}`, then: says("")}, func(*session.Registry) {}, "no INFO"},
 		{"no server", engine{dial: errors.New("it does not run")}, func(*session.Registry) {}, "it does not run"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -197,5 +202,59 @@ func TestTheLongestConnectFitsItsLine(t *testing.T) {
 		if len(connect) > link.LineBytes(most, false) || rest != "PING\r\n" {
 			t.Errorf("%q: %d bytes, at most %d; then %q", pad, len(connect), link.LineBytes(most, false), rest)
 		}
+	}
+}
+
+// A service of somebody else's is heard a little later than the server's answer.
+func TestTheVerdictOfAnExternalServiceMayComeLate(t *testing.T) {
+	good, from := signed(t)
+	for _, c := range []struct {
+		name   string
+		server string
+		after  time.Duration
+		settle func(*session.Registry)
+		want   string        // of the error; "" for a grant
+		within time.Duration // at most
+	}{
+		{"a grant", "PONG\r\n", 2 * time.Second, func(r *session.Registry) { r.Grant(key, good) }, "", 2 * time.Second},
+		{"a denial", "-ERR 'Authorization Violation'\r\n", 100 * time.Millisecond, func(r *session.Registry) { r.Deny(key, &session.Denial{Reason: "no"}) }, "no", 100 * time.Millisecond},
+		{"a grant that nobody hears of", "PONG\r\n", time.Hour, func(*session.Registry) {}, session.ErrNoVerdict.Reason, 4 * time.Second},
+		{"a refusal without a reason", "-ERR 'Authorization Violation'\r\n", time.Hour, func(*session.Registry) {}, "refused a link", time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				registry := session.NewRegistry()
+				timer := time.AfterFunc(c.after, func() { c.settle(registry) })
+				defer timer.Stop()
+				links := link.New(engine{info: goodInfo, then: says(c.server)}, registry, link.Options{From: from, External: true})
+				ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+				defer cancel()
+				began := time.Now()
+				g, err := links.Decide(ctx, session.Login{}, session.Ask{})
+				if took := time.Since(began); took > c.within {
+					t.Errorf("it took %v, at most %v", took, c.within)
+				}
+				if c.want == "" && (err != nil || g.User != "alice") || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+					t.Errorf("got %+v, %v, want %q", g, err, c.want)
+				}
+			})
+		})
+	}
+}
+
+func TestAConversationThatHadToBeGrantedAndIsNotIsADenial(t *testing.T) {
+	good, from := signed(t) // it covers none
+	registry := session.NewRegistry()
+	links := link.New(engine{info: goodInfo, then: func(conn net.Conn, connect string) {
+		if !strings.Contains(connect, `"user":"c1,c2"`) {
+			t.Errorf("the service is asked %s", connect)
+		}
+		registry.Grant(key, good)
+		fmt.Fprint(conn, "PONG\r\n")
+	}}, registry, link.Options{From: from, External: true})
+	_, err := links.Decide(t.Context(), session.Login{User: "c1"}, session.Ask{Join: "c1", Want: []status.ConversationID{"c1", "c2"}})
+	var denial *session.Denial
+	if !errors.As(err, &denial) || !denial.Final || denial.BadToken || denial.User != "alice" || denial.Reason != status.NotTheirs("c1") {
+		t.Errorf("got %v", err)
 	}
 }
