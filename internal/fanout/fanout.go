@@ -239,6 +239,9 @@ func (f *Fanout) Stop(ctx context.Context) error {
 	f.stopped = true
 	topics := f.topics
 	f.topics = map[topicKey]*topic{}
+	for _, t := range topics {
+		f.unkeepLocked(t)
+	}
 	f.mu.Unlock()
 	for _, t := range topics {
 		f.release(t, false)

@@ -49,6 +49,8 @@ func (f *Fanout) readState(ctx context.Context) (StreamState, error) {
 }
 
 func (f *Fanout) readStateLocked(ctx context.Context) (StreamState, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.opts.RepairTimeout) // others wait for it
+	defer cancel()
 	f.stream.last, f.stream.err = f.repair.State(ctx)
 	f.stream.read = time.Now()
 	return f.stream.last, f.stream.err
