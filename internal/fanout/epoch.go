@@ -1,7 +1,6 @@
 package fanout
 
 import (
-	"context"
 	"fmt"
 	"time"
 )
@@ -28,10 +27,8 @@ func (f *Fanout) watchEpoch() {
 // CheckEpoch ends the topics whose stream is no more. That is done once a second;
 // who knows that the stream was made anew need not wait.
 func (f *Fanout) CheckEpoch() {
-	ctx, cancel := context.WithTimeout(f.ctx, f.opts.RepairTimeout)
-	defer cancel()
 	waited := f.purgedBefore()
-	state, err := f.readState(ctx)
+	state, err := f.readState()
 	if err != nil || state.Epoch == "" {
 		return // the checks ask the stream too, and say so
 	}

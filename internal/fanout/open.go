@@ -136,7 +136,7 @@ func (f *Fanout) openAll(ctx context.Context, all []opening) error {
 	if len(topics) == 0 {
 		return nil
 	}
-	state, err := f.state(ctx)
+	state, err := f.state()
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (f *Fanout) openAll(ctx context.Context, all []opening) error {
 		return err
 	}
 	// What the stream has dropped by then nobody can tell of any more.
-	now, err := f.readState(ctx)
+	now, err := f.readState()
 	if err == nil && now.Epoch != state.Epoch {
 		err = errMadeAnew
 	}

@@ -116,7 +116,7 @@ func TestAHistoryIsNotFromMemoryThatLacksSomething(t *testing.T) {
 	if r.fanout.Stats().Recalled != before {
 		t.Error("from memory")
 	}
-	if all, ok := r.fanout.Recall(t.Context(), "status.c2.*", fanout.Place{}, nil); ok {
+	if all, ok := r.fanout.Recall("status.c2.*", fanout.Place{}, nil); ok {
 		t.Errorf("of what nobody follows: %v", all)
 	}
 }

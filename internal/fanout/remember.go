@@ -2,7 +2,6 @@ package fanout
 
 import (
 	"bytes"
-	"context"
 	"strings"
 	"time"
 
@@ -95,7 +94,7 @@ func (c *catchUp) recallable() (StreamState, bool) {
 	if c.topic.tail == nil || c.topic.fanout.unheard.Load() {
 		return StreamState{}, false
 	}
-	state, err := c.topic.fanout.state(c.ctx)
+	state, err := c.topic.fanout.state()
 	return state, err == nil
 }
 
@@ -191,13 +190,13 @@ func (t *topic) missedLocked(p Place, state StreamState) (missed []tail.Status, 
 // Recall returns what is stored behind the place on the subject, in order and perhaps with
 // more, if some topic remembers it all, up to the newest sequence that the stream has of
 // each subject.
-func (f *Fanout) Recall(ctx context.Context, subject string, place Place, newest map[string]uint64) ([]Stored, bool) {
+func (f *Fanout) Recall(subject string, place Place, newest map[string]uint64) ([]Stored, bool) {
 	keys := []topicKey{{subject: subject}}
 	if c, ok := status.ConversationOf(subject); ok {
 		keys = append(keys, topicKey{subject: status.ConversationSubjects(c)})
 	}
 	for _, key := range keys {
-		if all, ok := f.recallFrom(ctx, f.remembering(key), place, newest); ok {
+		if all, ok := f.recallFrom(f.remembering(key), place, newest); ok {
 			f.recalled.Add(uint64(len(all)))
 			return all, true
 		}
@@ -221,11 +220,11 @@ func (f *Fanout) remembering(key topicKey) *topic {
 	}
 }
 
-func (f *Fanout) recallFrom(ctx context.Context, t *topic, place Place, newest map[string]uint64) ([]Stored, bool) {
+func (f *Fanout) recallFrom(t *topic, place Place, newest map[string]uint64) ([]Stored, bool) {
 	if t == nil {
 		return nil, false
 	}
-	state, err := f.state(ctx)
+	state, err := f.state()
 	if err != nil {
 		return nil, false
 	}

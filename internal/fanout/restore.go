@@ -78,7 +78,7 @@ func (f *Fanout) readBack(ctx context.Context, all []*restoring) error {
 	if err := f.Flush(ctx); err != nil {
 		return err
 	}
-	state, err := f.readState(ctx)
+	state, err := f.readState()
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (f *Fanout) readBack(ctx context.Context, all []*restoring) error {
 	if err != nil {
 		return err
 	}
-	now, err := f.readState(ctx)
+	now, err := f.readState()
 	if err == nil && now.Epoch != state.Epoch {
 		err = errMadeAnew
 	}

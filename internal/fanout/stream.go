@@ -32,24 +32,25 @@ type streamState struct {
 
 // state is the stream's of a second ago at most. An error counts as long: who asks does
 // without.
-func (f *Fanout) state(ctx context.Context) (StreamState, error) {
+func (f *Fanout) state() (StreamState, error) {
 	f.stream.mu.Lock()
 	defer f.stream.mu.Unlock()
 	if time.Since(f.stream.read) < stateFresh {
 		return f.stream.last, f.stream.err
 	}
-	return f.readStateLocked(ctx)
+	return f.readStateLocked()
 }
 
 // readState asks the stream now.
-func (f *Fanout) readState(ctx context.Context) (StreamState, error) {
+func (f *Fanout) readState() (StreamState, error) {
 	f.stream.mu.Lock()
 	defer f.stream.mu.Unlock()
-	return f.readStateLocked(ctx)
+	return f.readStateLocked()
 }
 
-func (f *Fanout) readStateLocked(ctx context.Context) (StreamState, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.opts.RepairTimeout) // others wait for it
+func (f *Fanout) readStateLocked() (StreamState, error) {
+	// Whoever asks first asks for others too, and may leave meanwhile.
+	ctx, cancel := context.WithTimeout(f.ctx, f.opts.RepairTimeout)
 	defer cancel()
 	f.stream.last, f.stream.err = f.repair.State(ctx)
 	f.stream.read = time.Now()

@@ -34,7 +34,7 @@ type Reader struct {
 // conversation, in order and perhaps with more, from memory: if that has all of it up to
 // the newest sequence of each subject, and nothing of what was wanted is gone. It is false
 // otherwise, and for a place of another epoch than the stream's of now.
-type Recent func(ctx context.Context, subject string, place Place, newest map[string]uint64) ([]Message, bool)
+type Recent func(subject string, place Place, newest map[string]uint64) ([]Message, bool)
 
 // UseRecent has replays take from memory what it has. Before the first read.
 func (r *Reader) UseRecent(recent Recent) { r.recent = recent }

@@ -1,15 +1,13 @@
 package history
 
-import "context"
-
 // recalled is the whole way of the pass from memory, if that has it and it is one batch.
 // The stream has just said what is new, so memory that has that lacks nothing before it.
-func (p *Replay) recalled(ctx context.Context, most int) (Batch, bool) {
+func (p *Replay) recalled(most int) (Batch, bool) {
 	ps := p.pass
 	if p.r.recent == nil || p.highest() > ps.upTo {
 		return Batch{}, false
 	}
-	all, ok := p.r.recent(ctx, p.filter.all, Place{Epoch: p.epoch, After: p.after, Seen: p.seen}, ps.news)
+	all, ok := p.r.recent(p.filter.all, Place{Epoch: p.epoch, After: p.after, Seen: p.seen}, ps.news)
 	if !ok {
 		return Batch{}, false
 	}

@@ -126,7 +126,7 @@ func (p *Replay) next(ctx context.Context, most int) (Batch, error) {
 		if err := p.begin(ctx); err != nil {
 			return Batch{}, err
 		}
-		if b, ok := p.recalled(ctx, most); ok {
+		if b, ok := p.recalled(most); ok {
 			return b, nil
 		}
 	}
