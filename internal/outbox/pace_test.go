@@ -132,3 +132,51 @@ func TestAReplayEndsWithTheSocketOrItsContext(t *testing.T) {
 		}
 	})
 }
+
+func TestDrainedWaitsUntilAllIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newPacedReader(t)
+		r.out.Drained(t.Context()) // there is nothing
+		r.wait(100)
+		r.wait(50)
+		drained := func(ctx context.Context) <-chan struct{} {
+			done := make(chan struct{})
+			go func() { // ends with the queue or the context
+				r.out.Drained(ctx)
+				close(done)
+			}()
+			synctest.Wait()
+			return done
+		}
+		over := func(done <-chan struct{}) bool {
+			synctest.Wait()
+			select {
+			case <-done:
+				return true
+			default:
+				return false
+			}
+		}
+		all := drained(t.Context())
+		r.read(100)
+		if over(all) {
+			t.Error("drained while half waits")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		given := drained(ctx)
+		cancel()
+		if !over(given) {
+			t.Error("waits beyond its context")
+		}
+		r.read(50)
+		if !over(all) {
+			t.Error("all is written, and it waits")
+		}
+		r.wait(10)
+		closed := drained(t.Context())
+		r.conn.Close()
+		if !over(closed) {
+			t.Error("nothing will be written, and it waits")
+		}
+	})
+}
