@@ -87,7 +87,7 @@ bench-reconnect: build $(TOOLS)/centrifugo ## 2,000 browsers come back at once, 
 	go run ./bench/cmd/reconnect -statuswire $(BIN) -centrifugo $(TOOLS)/centrifugo
 
 .PHONY: bench-idle
-bench-idle: build $(TOOLS)/centrifugo ## memory of idle sockets, 2,000 and 10,000, beside Centrifugo: about 8 minutes
+bench-idle: build $(TOOLS)/centrifugo ## memory of idle sockets, 2,000 and 10,000, beside Centrifugo: about 11 minutes
 	go run ./bench/cmd/idle -statuswire $(BIN) -centrifugo $(TOOLS)/centrifugo
 
 .PHONY: bench-latency

@@ -21,15 +21,15 @@ type crowd struct {
 	subjects int
 	begun    time.Time // what statuses' times of sending count from
 	epoll    int
-	members  map[int32]*member // by file descriptor
-	list     []*member
 
 	received atomic.Int64
 	ended    chan struct{} // closed when the loop has ended
 	stopping atomic.Bool
 
-	mu        sync.Mutex // guards what follows
-	err       error      // the first that went wrong
+	mu        sync.Mutex        // guards what follows
+	members   map[int32]*member // by file descriptor
+	list      []*member
+	err       error // the first that went wrong
 	latencies []time.Duration
 	bytes     int64
 }
@@ -71,6 +71,7 @@ func openCrowd(ctx context.Context, addr string, row Row, begun time.Time, speec
 		return nil, err
 	}
 	c := &crowd{subjects: row.Subjects, begun: begun, epoll: epoll, members: map[int32]*member{}, ended: make(chan struct{})}
+	go c.read() // ends with close; those that are open are pinged while others are opened
 	for i := range row.Sockets {
 		if err = ctx.Err(); err != nil {
 			break
@@ -80,8 +81,7 @@ func openCrowd(ctx context.Context, addr string, row Row, begun time.Time, speec
 		if m.fd, err = dial(to, i); err != nil {
 			break
 		}
-		c.members[int32(m.fd)] = m
-		c.list = append(c.list, m)
+		c.enter(m)
 		if speech.hello != nil {
 			if err = m.login(to.String(), speech.path, speech.hello(i)); err != nil {
 				err = fmt.Errorf("socket %d: %w", i, err)
@@ -93,11 +93,17 @@ func openCrowd(ctx context.Context, addr string, row Row, begun time.Time, speec
 		}
 	}
 	if err != nil {
-		c.closeSockets()
+		c.close()
 		return nil, err
 	}
-	go c.read() // ends with close
 	return c, nil
+}
+
+func (c *crowd) enter(m *member) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.members[int32(m.fd)] = m
+	c.list = append(c.list, m)
 }
 
 // dial opens a socket that blocks, from an address that it shares with few others.

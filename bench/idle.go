@@ -40,8 +40,8 @@ type IdleRow struct {
 // IdleRows are the crowds that docs/benchmarks.md shows.
 func IdleRows() []IdleRow {
 	return []IdleRow{
-		{Name: "one", Sockets: 2000, Subjects: 1, Hold: 10 * time.Second, After: 10 * time.Second},
-		{Name: "each", Sockets: 2000, Subjects: 2000, Hold: 10 * time.Second, After: 10 * time.Second},
+		{Name: "one", Sockets: 2000, Subjects: 1, Hold: 30 * time.Second, After: 10 * time.Second},
+		{Name: "each", Sockets: 2000, Subjects: 2000, Hold: 30 * time.Second, After: 10 * time.Second},
 		{Name: "held", Sockets: 10_000, Subjects: 10_000, Hold: time.Minute, After: 30 * time.Second},
 	}
 }

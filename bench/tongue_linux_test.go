@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -127,37 +128,22 @@ func TestACrowdInAProcessOfItsOwnSaysWhyItCannotBe(t *testing.T) {
 
 func closedAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listen(t)
 	_ = l.Close()
 	return l.Addr().String()
 }
 
 // A socket that the server closes while it is held makes the run fail.
 func TestACrowdTellsOfASocketThatWasClosed(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := listen(t)
 	closed := make(chan struct{})
 	go func() { // ends with the test
 		defer close(closed)
-		conn, err := l.Accept()
-		if err != nil {
-			return
+		if conn := loggedIn(l); conn != nil {
+			_ = conn.Close()
 		}
-		buf := make([]byte, 4096)
-		_, _ = conn.Read(buf)
-		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
-		_, _ = conn.Read(buf)
-		_, _ = conn.Write(serverFrame("PONG\r\n"))
-		_ = conn.Close()
 	}()
-	row := Row{Sockets: 1, Subjects: 1, Rate: 1}
-	c, err := crowdOrder{Server: Statuswire, Address: l.Addr().String(), Row: row}.open(context.Background(), time.Now())
+	c, err := crowdOrder{Server: Statuswire, Address: l.Addr().String(), Row: Row{Sockets: 1, Subjects: 1, Rate: 1}}.open(t.Context(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,4 +154,67 @@ func TestACrowdTellsOfASocketThatWasClosed(t *testing.T) {
 	if err := c.waitFor(ctx, 1); err == nil || ctx.Err() != nil {
 		t.Fatalf("it says %v", err)
 	}
+}
+
+// A large crowd lost its first sockets while the last ones were opened.
+func TestACrowdAnswersPingsWhileItIsOpened(t *testing.T) {
+	l := listen(t)
+	served := make(chan error, 1)
+	go func() { // ends with the test
+		served <- func() error {
+			first := loggedIn(l)
+			if first == nil {
+				return errors.New("the first socket did not log in")
+			}
+			defer first.Close()
+			second, err := l.Accept() // so the first one has all that its login waited for
+			if err != nil {
+				return err
+			}
+			defer second.Close()
+			if _, err := first.Write([]byte{0x80 | opPing, 0}); err != nil {
+				return err
+			}
+			_ = first.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if _, err := io.ReadFull(first, make([]byte, len(appendMasked(nil, opPong, nil)))); err != nil {
+				return fmt.Errorf("no pong: %w", err)
+			}
+			answerLogin(second)
+			return nil
+		}()
+	}()
+	c, err := crowdOrder{Server: Statuswire, Address: l.Addr().String(), Row: Row{Sockets: 2, Subjects: 1, Rate: 1}}.open(t.Context(), time.Now())
+	if served := <-served; served != nil || err != nil {
+		t.Fatal(served, err)
+	}
+	c.close()
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// loggedIn takes a socket and answers its login, as a server would. It is nil when none
+// comes.
+func loggedIn(l net.Listener) net.Conn {
+	conn, err := l.Accept()
+	if err != nil {
+		return nil
+	}
+	answerLogin(conn)
+	return conn
+}
+
+func answerLogin(conn net.Conn) {
+	buf := make([]byte, 4096)
+	_, _ = conn.Read(buf)
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
+	_, _ = conn.Read(buf)
+	_, _ = conn.Write(serverFrame("PONG\r\n"))
 }
