@@ -31,8 +31,12 @@ var floors = map[string]int{
 	"admin":       6,
 
 	// The rooms of a browser, up to the endpoint.
-	"internal/refusal": 2,
-	"internal/relay":   3,
+	"internal/refusal":   2,
+	"internal/relay":     3,
+	"internal/access":    3,
+	"internal/browser":   4,
+	"internal/natsocket": 5,
+	"internal/sse":       5,
 
 	"internal/engine":                  1,
 	"internal/fanout":                  1,
@@ -58,6 +62,7 @@ var floors = map[string]int{
 	"web":                          0,
 	"internal/natsproto":           0,
 	"internal/readbuf":             0,
+	"internal/rounds":              0,
 	"internal/keys":                0,
 	"internal/limit":               0,
 	"internal/tail":                0,
@@ -146,6 +151,7 @@ func TestHouse(t *testing.T) {
 		{"every package says what it is for", testEveryPackageSaysWhatItIsFor},
 		{"nobody has a forbidden dependency", testForbiddenDependencies},
 		{"files stay small", testFilesStaySmall},
+		{"packages stay small", testPackagesStaySmall},
 		{"there is no init function", testNoInit},
 		{"lines of the log have constant texts", testLogTextsAreConstant},
 	} {
@@ -226,6 +232,33 @@ func testFilesStaySmall(t *testing.T, all []goPackage) {
 			if n := strings.Count(string(b), "\n"); n > maxFileLines {
 				t.Errorf("%s has %d lines", filepath.Join(p.Dir, f), n)
 			}
+		}
+	}
+}
+
+// maxPackageLines is where a package has stopped being a room: who changes one thing in
+// it passes too many others.
+const maxPackageLines = 2000
+
+// large are packages that have more.
+var large = []string{"internal/engine", "internal/fanout"}
+
+func testPackagesStaySmall(t *testing.T, all []goPackage) {
+	for _, p := range all {
+		name, _ := room(p.ImportPath)
+		if isBeside(name) {
+			continue
+		}
+		lines := 0
+		for _, f := range p.GoFiles {
+			b, err := os.ReadFile(filepath.Join(p.Dir, f))
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines += strings.Count(string(b), "\n")
+		}
+		if known := slices.Contains(large, name); (lines > maxPackageLines) != known {
+			t.Errorf("%s has %d lines: it belongs into the list large in house_test.go if they are more than %d, and out of it if not", name, lines, maxPackageLines)
 		}
 	}
 }

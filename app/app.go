@@ -411,7 +411,7 @@ func (a *App) startGateway(ctx context.Context) error {
 	a.gateway, err = gateway.New(gateway.Deps{
 		Verdicts:  verdicts,
 		Links:     a.links,
-		Directory: access{a.directory},
+		Directory: membership{a.directory},
 		Fanout:    a.fanout,
 		Screen:    screen,
 		Requests:  nc,

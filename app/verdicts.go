@@ -3,7 +3,7 @@ package app
 import (
 	"context"
 
-	"github.com/statuswire/statuswire/gateway"
+	"github.com/statuswire/statuswire/internal/access"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
 )
@@ -11,7 +11,7 @@ import (
 // verdicts is where the grants of browsers come from, and who looks at a token before
 // that: our own callout, in the process; or the server, which asks somebody else's. Of
 // that one nobody knows what it makes of a token.
-func (a *App) verdicts() (gateway.Verdicts, gateway.Screen) {
+func (a *App) verdicts() (access.Verdicts, access.Screen) {
 	if a.opts.ExternalCallout {
 		return a.links, nil
 	}

@@ -16,8 +16,8 @@ import (
 // admission decides who may open a socket and log in, and counts who has.
 // Everything in it is of this node alone. Safe for concurrent use.
 //
-//	upgrade ── enter ──▶ handshake ── screen, the verdict, loggedIn ──▶ logged in
-//	   │                     │   └ a bad token: loginFailed              │
+//	upgrade ── enter ──▶ handshake ── screen, the verdict, LoggedIn ──▶ logged in
+//	   │                     │   └ a bad token: Failed              │
 //	   ▼                     └──────────────── leave ◀───────────────────┘
 //	429, 503
 type admission struct {
@@ -45,7 +45,7 @@ func newAdmission(rules limit.Options) *admission {
 }
 
 // enter asks for a socket from the address, on a connection that may be counted
-// already. Unless the verdict is Refused, the caller ends with leave of what it
+// already. Unless the verdict is Refused, the caller ends with Leave of what it
 // gets. The limits of the address come first, so that one address alone does not use
 // up what is for all.
 func (a *admission) enter(now time.Time, from netip.AddrPort, conn *httpconn.Conn) (*place, limit.Verdict) {
@@ -70,7 +70,7 @@ func (a *admission) enter(now time.Time, from netip.AddrPort, conn *httpconn.Con
 			return p, limit.Verdict{}
 		}
 	}
-	p.leave()
+	p.Leave()
 	return nil, v
 }
 
@@ -86,15 +86,8 @@ func (g *Gateway) limitedConnection(v limit.Verdict, p *place, user status.UserI
 	}
 	g.deps.Audit.Record(audit.Event{
 		Kind: audit.KindLimited, Limit: string(v.Name), DryRun: v.Dry,
-		User: user, Address: addressText(p.from), Reason: why.Text, Code: why.Code,
+		User: user, Address: audit.AddressOf(p.from), Reason: why.Text, Code: why.Code,
 	})
-}
-
-func addressText(from netip.AddrPort) string {
-	if !from.IsValid() {
-		return ""
-	}
-	return from.Addr().String()
 }
 
 // place is what one socket takes of the limits, until it leaves. A nil place
@@ -105,7 +98,7 @@ type place struct {
 	network     netip.Prefix
 	conn        *httpconn.Conn
 	counted     bool          // for the address; otherwise conn is
-	user        status.UserID // "" until loggedIn
+	user        status.UserID // "" until LoggedIn
 	handshaking bool
 	left        bool
 	stream      bool // it answers one request: what is refused is an HTTP status
@@ -119,11 +112,11 @@ func (p *place) hit(v limit.Verdict) bool {
 	return v.Refused()
 }
 
-// mayFail asks whether the address may try a token that is bad, or that nobody
+// MayFail implements access.Tries: it asks whether the address may try a token that is bad, or that nobody
 // has looked at. It counts nothing: of several tries at the same time each may
 // pass, so the bound on failures is the limit and the address's connections
 // together.
-func (p *place) mayFail() limit.Verdict {
+func (p *place) MayFail() limit.Verdict {
 	if p == nil {
 		return limit.Verdict{}
 	}
@@ -132,15 +125,15 @@ func (p *place) mayFail() limit.Verdict {
 	return v
 }
 
-// loginFailed counts a bad token.
-func (p *place) loginFailed() {
+// Failed implements access.Tries.
+func (p *place) Failed() {
 	if p != nil {
 		p.admission.failures.Add(time.Now(), p.network)
 	}
 }
 
-// loggedIn ends the handshake and asks for one more connection of the user.
-func (p *place) loggedIn(u status.UserID) limit.Verdict {
+// LoggedIn implements browser.Place: it ends the handshake and asks for one more connection of the user.
+func (p *place) LoggedIn(u status.UserID) limit.Verdict {
 	if p == nil {
 		return limit.Verdict{}
 	}
@@ -155,17 +148,17 @@ func (p *place) loggedIn(u status.UserID) limit.Verdict {
 	return v
 }
 
-// logOut gives back what the user has taken. The connection goes on counting for
+// LogOut implements browser.Place: it gives back what the user has taken. The connection goes on counting for
 // its address until it is gone.
-func (p *place) logOut() {
+func (p *place) LogOut() {
 	if p != nil && p.user != "" {
 		p.admission.users.Release(p.user)
 		p.user = ""
 	}
 }
 
-// leave gives everything back. Leaving again does nothing.
-func (p *place) leave() {
+// Leave implements browser.Place: it gives everything back. Leaving again does nothing.
+func (p *place) Leave() {
 	if p == nil || p.left {
 		return
 	}
@@ -175,7 +168,7 @@ func (p *place) leave() {
 		p.admission.addresses.Release(p.network)
 	}
 	p.conn.Ended()
-	p.logOut()
+	p.LogOut()
 }
 
 func (p *place) endHandshake() {

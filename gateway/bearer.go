@@ -26,3 +26,15 @@ func (g *Gateway) requestToken(r *http.Request, p page) (string, error) {
 	}
 	return g.cookieToken(r), nil
 }
+
+// cookieToken reads the token from the cookie, if one is configured.
+func (g *Gateway) cookieToken(r *http.Request) string {
+	if g.opts.TokenCookie == "" {
+		return ""
+	}
+	c, err := r.Cookie(g.opts.TokenCookie)
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}

@@ -1,25 +1,13 @@
-// Package gateway is the endpoint that browsers connect to: WebSocket outside,
-// NATS client protocol inside.
+// Package gateway is the endpoint that browsers connect to: WebSocket or HTTP outside,
+// NATS inside. It lets connections in (origin.go, client_address.go, admission.go),
+// upgrades them or takes them over (upgrade.go, http.go), and hands each to the part
+// that speaks with it; it starts and stops those parts, and answers operators
+// (inspect.go, explain.go).
 //
-// One CONNECT:
+//	ServeHTTP ── upgrade.go ──▶ natsocket ┐
+//	API ──────── http.go ─────▶ sse       ├─▶ browser ──▶ access: what it may do
+//	                                      ┘      ├──────▶ fanout: statuses
+//	                                             └──────▶ relay: requests
 //
-//	ServeHTTP      origin checked, upgraded (upgrade.go)
-//	  → socket     one browser's connection (socket.go); a webSocket speaks NATS (websocket.go):
-//	               one goroutine reads frames (read.go) into operations (operate.go)
-//	  → CONNECT    the token finds its credential (connect.go, credential.go)
-//	  → link       an in-process connection on which the server asks the callout (link.go)
-//	  → grant      the signed user JWT, held by the credential for all its sockets
-//
-// One SUB: the grant decides (subscribe.go). Covered: the fan-out has one more
-// receiver. Not covered, but in a conversation that the directory admits the
-// user to: a fresh link brings a grant that covers it, and the SUB goes on.
-// Refused: an -ERR that names the subscription (internal/refusal has every text).
-//
-// One request: edge.<c>.<verb> goes out on the gateway's own connection with
-// the user's name as the last token; the answer comes back to the socket's own
-// inbox (request.go, internal/relay). Inboxes never leave the socket.
-//
-// Input is handled in order and one operation after the other, so a PONG means
-// that everything before its PING took effect. Output never waits for a slow
-// browser (internal/outbox).
+// What a browser may do its grant says, a signed user JWT, and nothing else.
 package gateway

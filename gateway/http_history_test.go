@@ -390,11 +390,3 @@ func TestTheHistoryHasWhatTheGrantCovers(t *testing.T) {
 	}
 	r.mustRefuseHTTP("c1/history", 403, 20204, "the login does not cover it", bearer("carol"))
 }
-
-func TestAHistoryThatComesAllAtOnceKeepsItsEnd(t *testing.T) {
-	for range 100 { // which of the two is seen first is chance
-		if end, err := gateway.AwaitWhole(t.Context()); err != nil || end != "the end" {
-			t.Fatalf("%v, and what is written last is %q", err, end)
-		}
-	}
-}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/statuswire/statuswire/gateway"
+	"github.com/statuswire/statuswire/internal/access"
 )
 
 // comeAndGo logs in with the token and leaves again.
@@ -26,7 +27,7 @@ func (r *rig) costs(do func()) int {
 // A user with ever new tokens filled the memory with grants, 190 KiB each, and took the
 // place of everybody's.
 func TestAUserOfManyTokensKeepsNoMoreIdleGrantsThanAllowed(t *testing.T) {
-	r := newRig(t, gateway.Options{Idle: gateway.IdleOptions{Grants: 6, PerUser: 4}})
+	r := newRig(t, gateway.Options{Idle: access.IdleOptions{Grants: 6, PerUser: 4}})
 	r.comeAndGo("bob/phone")
 	for i := range 10 {
 		r.comeAndGo(fmt.Sprintf("alice/%d", i))
@@ -48,7 +49,7 @@ func TestAUserOfManyTokensKeepsNoMoreIdleGrantsThanAllowed(t *testing.T) {
 }
 
 func TestIdleGrantsOfAllTogetherAreBoundedTheLeastRecentFirst(t *testing.T) {
-	r := newRig(t, gateway.Options{Idle: gateway.IdleOptions{Grants: 3}})
+	r := newRig(t, gateway.Options{Idle: access.IdleOptions{Grants: 3}})
 	for _, user := range []string{"ann", "bob", "cid", "ann", "dora"} {
 		r.comeAndGo(user)
 	}
@@ -64,7 +65,7 @@ func TestIdleGrantsOfAllTogetherAreBoundedTheLeastRecentFirst(t *testing.T) {
 }
 
 func TestIdleGrantsAreBoundedByWhatTheyTake(t *testing.T) {
-	for name, bounds := range map[string]gateway.IdleOptions{
+	for name, bounds := range map[string]access.IdleOptions{
 		"of all":    {Bytes: 8 << 10},
 		"of a user": {BytesPerUser: 8 << 10},
 	} {

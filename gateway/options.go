@@ -8,8 +8,16 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/statuswire/statuswire/internal/access"
+	"github.com/statuswire/statuswire/internal/browser"
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/natsocket"
+	"github.com/statuswire/statuswire/internal/sse"
 )
+
+// MaxLineBytes is the most that Options.MaxControlLineBytes may be: before it has
+// logged in, each socket may have the server hold so much.
+const MaxLineBytes = 64 << 10
 
 // Options are the gateway's settings. The zero value of a field means its default.
 type Options struct {
@@ -77,7 +85,7 @@ type Options struct {
 	MaxVerdicts int
 
 	// Idle bounds the grants that are kept without a socket.
-	Idle IdleOptions
+	Idle access.IdleOptions
 
 	// PingInterval is how often an idle browser gets a WebSocket ping. Default 25 s.
 	PingInterval time.Duration
@@ -116,7 +124,7 @@ func DefaultOptions() Options {
 		VerdictTimeout:      4 * time.Second,
 		LoginTimeout:        15 * time.Second,
 		MaxVerdicts:         64,
-		Idle:                defaultIdle(),
+		Idle:                access.IdleOptions{}.WithDefaults(),
 		PingInterval:        25 * time.Second,
 		PongTimeout:         10 * time.Second,
 		SettleTimeout:       250 * time.Millisecond,
@@ -139,7 +147,7 @@ func (o Options) withDefaults() Options {
 	o.VerdictTimeout = cmp.Or(o.VerdictTimeout, d.VerdictTimeout)
 	o.LoginTimeout = cmp.Or(o.LoginTimeout, d.LoginTimeout)
 	o.MaxVerdicts = cmp.Or(o.MaxVerdicts, d.MaxVerdicts)
-	o.Idle = o.Idle.withDefaults()
+	o.Idle = o.Idle.WithDefaults()
 	o.PingInterval = cmp.Or(o.PingInterval, d.PingInterval)
 	o.PongTimeout = cmp.Or(o.PongTimeout, d.PongTimeout)
 	o.SettleTimeout = cmp.Or(o.SettleTimeout, d.SettleTimeout)
@@ -149,9 +157,53 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// maxPublishBytes is the largest payload of any request: a fresh token may be
-// larger than all else.
-func (o Options) maxPublishBytes() int { return max(o.MaxPayloadBytes, o.MaxControlLineBytes) }
+// access are those of package access.
+func (o Options) access() access.Options {
+	return access.Options{
+		KeepLinks:      o.KeepLinks,
+		MaxTokenBytes:  o.MaxControlLineBytes,
+		VerdictTimeout: o.VerdictTimeout,
+		LoginTimeout:   o.LoginTimeout,
+		MaxVerdicts:    o.MaxVerdicts,
+		GrantChanges:   o.Limits.GrantChanges,
+		Idle:           o.Idle,
+		Logger:         o.Logger,
+	}
+}
+
+// browsers are those of package browser.
+func (o Options) browsers() browser.Options {
+	return browser.Options{
+		Limits:          o.Limits,
+		MaxQueueBytes:   o.MaxQueueBytes,
+		Stall:           o.PingInterval + o.PongTimeout,
+		MaxRequests:     o.MaxRequests,
+		FlushTimeout:    o.VerdictTimeout,
+		SettleTimeout:   o.SettleTimeout,
+		ReceiptInterval: o.ReceiptInterval,
+		CloseSpread:     o.CloseSpread,
+		Logger:          o.Logger,
+	}
+}
+
+// sockets are those of package natsocket.
+func (o Options) sockets() natsocket.Options {
+	return natsocket.Options{
+		MaxControlLineBytes: o.MaxControlLineBytes,
+		MaxPayloadBytes:     o.MaxPayloadBytes,
+		Operations:          o.Limits.Operations,
+		Frames:              o.Limits.Frames,
+		ConnectTimeout:      o.ConnectTimeout,
+		PingInterval:        o.PingInterval,
+		PongTimeout:         o.PongTimeout,
+		Logger:              o.Logger,
+	}
+}
+
+// streams are those of package sse.
+func (o Options) streams() sse.Options {
+	return sse.Options{PingInterval: o.PingInterval, PongTimeout: o.PongTimeout, Logger: o.Logger}
+}
 
 // Validate reports every setting that is out of its range.
 func (o Options) Validate() error {

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/httpconn"
 	"github.com/statuswire/statuswire/internal/metrics"
+	"github.com/statuswire/statuswire/internal/natsocket"
 	"github.com/statuswire/statuswire/internal/refusal"
 )
 
@@ -17,7 +17,7 @@ import (
 // once; the socket goes on by itself. All refusals come before the connection is
 // taken from the HTTP server, which answers and closes it.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if g.isStopping() {
+	if g.browsers.IsStopping() {
 		g.deps.Metrics.Refused(metrics.RefusalStopping, false)
 		refuseUpgrade(w, refusal.UpgradeStopping())
 		return
@@ -29,7 +29,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuseUpgrade(w, refusal.UpgradeOrigin())
 		return
 	}
-	key, wrong := checkHandshake(r)
+	key, wrong := natsocket.Check(r)
 	if wrong != nil {
 		g.deps.Metrics.Refused(metrics.RefusalProtocol, false)
 		refuseUpgrade(w, wrong)
@@ -44,23 +44,22 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if page.cookies {
 		token = g.cookieToken(r)
 	}
-	conn, in, wrong := takeOver(w, key)
+	conn, in, wrong := natsocket.TakeOver(w, key)
 	if wrong != nil {
-		place.leave()
+		place.Leave()
 		refuseUpgrade(w, wrong)
 		return
 	}
-	s := newWebSocket(g, conn, in, remote, token)
-	s.place = place
-	if !g.add(&s.socket) {
-		place.leave()
+	s := g.sockets.Socket(conn, in, remote, place, token)
+	if !g.browsers.Serve(&s.Browser) {
+		place.Leave()
 		_ = conn.Close()
-		return
 	}
-	// A goroutine of its own, so that the HTTP server's, with its stack and
-	// buffers, is gone while the socket lives.
-	g.running.Go(s.serve)
 }
+
+// IsUpgrade is true for a request that wants a WebSocket, as far as it says so in
+// Upgrade. What else it lacks it is told by ServeHTTP.
+func IsUpgrade(r *http.Request) bool { return natsocket.IsUpgrade(r) }
 
 // refuseOrigin notes that a page of another origin was refused.
 func (g *Gateway) refuseOrigin(r *http.Request, remote netip.AddrPort) {
@@ -72,7 +71,7 @@ func (g *Gateway) refuseOrigin(r *http.Request, remote netip.AddrPort) {
 	g.opts.Logger.Warn("request refused: origin not allowed", attrs...)
 	g.deps.Metrics.Refused(metrics.RefusalOrigin, false)
 	g.deps.Audit.Record(audit.Event{
-		Kind: audit.KindDenied, Address: addressText(remote), Origin: origin, Reason: refusal.UpgradeOrigin().Text, Code: refusal.UpgradeOrigin().Code,
+		Kind: audit.KindDenied, Address: audit.AddressOf(remote), Origin: origin, Reason: refusal.UpgradeOrigin().Text, Code: refusal.UpgradeOrigin().Code,
 	})
 }
 
@@ -89,31 +88,7 @@ func refuseUpgrade(w http.ResponseWriter, why *refusal.Upgrade) {
 	case http.StatusUpgradeRequired: // RFC 9110, section 15.5.22; RFC 6455, section 4.4
 		h.Add("Connection", "Upgrade")
 		h.Set("Upgrade", "websocket")
-		h.Set("Sec-WebSocket-Version", webSocketVersion)
+		h.Set("Sec-WebSocket-Version", natsocket.Version)
 	}
 	http.Error(w, why.Text, why.Code)
-}
-
-// unwrapped is the TCP connection in a listener's wrapper, one that has read a
-// PROXY header: frames are written straight to a TCP connection. Reading goes on
-// through the wrapper, which may have read on.
-func unwrapped(conn net.Conn) net.Conn {
-	if w, ok := conn.(interface{ TCPConn() (*net.TCPConn, bool) }); ok {
-		if tcp, ok := w.TCPConn(); ok {
-			return tcp
-		}
-	}
-	return conn
-}
-
-// cookieToken reads the token from the cookie, if one is configured.
-func (g *Gateway) cookieToken(r *http.Request) string {
-	if g.opts.TokenCookie == "" {
-		return ""
-	}
-	c, err := r.Cookie(g.opts.TokenCookie)
-	if err != nil {
-		return ""
-	}
-	return c.Value
 }

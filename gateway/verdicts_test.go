@@ -13,6 +13,7 @@ import (
 
 	"github.com/statuswire/statuswire/authcallout"
 	"github.com/statuswire/statuswire/gateway"
+	"github.com/statuswire/statuswire/internal/access"
 	"github.com/statuswire/statuswire/internal/audit"
 	"github.com/statuswire/statuswire/internal/directory"
 	"github.com/statuswire/statuswire/internal/engine"
@@ -30,18 +31,18 @@ type court struct {
 	*rig
 	service *authcallout.Service
 	book    *book
-	from    gateway.Verdicts // nil where links are kept
+	from    access.Verdicts // nil where links are kept
 }
 
 // ways are those in which a gateway gets its verdicts.
 var ways = []struct {
 	name string
 	keep bool
-	from func(*court) gateway.Verdicts
+	from func(*court) access.Verdicts
 }{
-	{"in the process", false, func(c *court) gateway.Verdicts { return c.service }},
-	{"by a link", false, func(c *court) gateway.Verdicts { return c.links }},
-	{"by a link that is kept", true, func(*court) gateway.Verdicts { return nil }},
+	{"in the process", false, func(c *court) access.Verdicts { return c.service }},
+	{"by a link", false, func(c *court) access.Verdicts { return c.links }},
+	{"by a link that is kept", true, func(*court) access.Verdicts { return nil }},
 }
 
 // inEachWay runs the test once for each of the ways.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/statuswire/statuswire/internal/noise"
@@ -125,4 +126,12 @@ func (e Event) clean(now time.Time) Event {
 	e.Origin = noise.Text(e.Origin, maxNameBytes)
 	e.Reason = noise.Text(e.Reason, maxTextBytes)
 	return e
+}
+
+// AddressOf is the address as an Event has it; "" if it is not known.
+func AddressOf(from netip.AddrPort) string {
+	if !from.IsValid() {
+		return ""
+	}
+	return from.Addr().String()
 }

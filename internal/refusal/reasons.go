@@ -17,7 +17,7 @@ func reasonLimited(v limit.Verdict) string {
 	case limit.Subscriptions:
 		return reasonTooManySubs(v.Limit)
 	case limit.GrantChanges:
-		return ReasonTooManyGrantChanges(v)
+		return reasonTooManyGrantChanges(v)
 	}
 	return ""
 }
@@ -103,8 +103,8 @@ func reasonTooManyConversations(limit int) string {
 	return fmt.Sprintf("this login has subscriptions or requests in %d conversations, which is its limit: unsubscribe from one first", limit)
 }
 
-// ReasonTooManyGrantChanges is of a user who has caused too many login decisions.
-func ReasonTooManyGrantChanges(v limit.Verdict) string {
+// reasonTooManyGrantChanges is of a user who has caused too many login decisions.
+func reasonTooManyGrantChanges(v limit.Verdict) string {
 	return fmt.Sprintf("more than %d grant changes within a minute: try again in %d s", v.Limit, v.RetryAfterSeconds())
 }
 
