@@ -685,13 +685,16 @@ func (l *life) finish() {
 		got, err := l.app.figures()
 		l.must(err)
 		for _, name := range []string{
-			"statuswire_connections", "statuswire_fanout_topics", "statuswire_links", "statuswire_queued_bytes",
+			"statuswire_connections", "statuswire_links", "statuswire_queued_bytes",
 			"statuswire_callout_queued", "statuswire_fanout_holes_failed_total", "statuswire_slow_closes_total",
 			"statuswire_audit_events_lost_total",
 		} {
 			if n, ok := got[name]; n != 0 || !ok {
 				return false, fmt.Sprintf("%s is 0 (%d, known: %v)", name, n, ok)
 			}
+		}
+		if topics, kept := got["statuswire_fanout_topics"], got["statuswire_fanout_topics_kept"]; topics != kept {
+			return false, fmt.Sprintf("nobody wants a topic (%d of %d are kept)", kept, topics)
 		}
 		if n := got["statuswire_credentials"]; n > l.app.tokens {
 			return false, fmt.Sprintf("no more credentials than tokens: %d of %d", n, l.app.tokens)

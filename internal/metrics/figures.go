@@ -65,7 +65,7 @@ func newFigures() figures {
 
 		upstream:      gauge("statuswire_fanout_subscriptions", "Subscriptions that the fan-out's connection to the NATS server has now."),
 		upstreamLimit: gauge("statuswire_fanout_subscriptions_limit", "Subscriptions that it may have, max_subscriptions in nats.conf; 0 for any number. What would exceed it is refused."),
-		topics:        gauge("statuswire_fanout_topics", "Upstream subscriptions now, one for each subject that a browser wants."),
+		topics:        gauge("statuswire_fanout_topics", "Upstream subscriptions now, one for each subject that a browser wants, or has wanted shortly before."),
 		catchingUp:    gauge("statuswire_fanout_catching_up", "Subscriptions now that are still sent what they missed while they were away."),
 		doubles:       counter("statuswire_fanout_doubles_total", "Statuses dropped because they had been delivered before."),
 		mended:        counter("statuswire_fanout_mended_total", "Statuses fetched from the stream to mend a hole."),
