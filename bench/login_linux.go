@@ -24,7 +24,7 @@ func (m *member) login(host, path string, hello []byte) error {
 	if err := m.write(hello); err != nil {
 		return err
 	}
-	if err := m.feed(answer); err != nil {
+	if err := m.hand(answer); err != nil {
 		return err
 	}
 	buf := make([]byte, 4096)
@@ -38,11 +38,18 @@ func (m *member) login(host, path string, hello []byte) error {
 		case n == 0:
 			return errors.New("the server closed the socket at the login")
 		}
-		if err := m.feed(buf[:n]); err != nil {
+		if err := m.hand(buf[:n]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// hand gives feed what was read, as the crowd's loop does, which goes on with it.
+func (m *member) hand(b []byte) error {
+	m.crowd.mu.Lock()
+	defer m.crowd.mu.Unlock()
+	return m.feed(b)
 }
 
 // readAnswer reads the answer to the upgrade and returns what came behind it.
