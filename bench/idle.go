@@ -126,11 +126,7 @@ func (r IdleReport) Print(w io.Writer) error {
 	fmt.Fprintln(t, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
 	for _, c := range r.Crowds {
 		of := func(figure func(IdleMeasurement) float64) spread {
-			var all []float64
-			for _, m := range c.Rounds {
-				all = append(all, figure(m))
-			}
-			return spreadOf(all)
+			return spreadOf(figuresOf(c.Rounds, figure))
 		}
 		mebibytes := func(figure func(IdleMeasurement) int) float64 {
 			return of(func(m IdleMeasurement) float64 { return float64(figure(m)) / (1 << 20) }).median

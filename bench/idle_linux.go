@@ -1,11 +1,11 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 )
@@ -18,14 +18,12 @@ func RunIdle(ctx context.Context, opts IdleOptions) (report IdleReport, err erro
 	if err := opts.Validate(); err != nil {
 		return report, err
 	}
-	if opts.Log == nil {
-		opts.Log = io.Discard
-	}
-	dir, err := os.MkdirTemp("", "statuswire-bench-")
+	opts.Log = cmp.Or(opts.Log, io.Discard)
+	dir, remove, err := scratch()
 	if err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer remove(&err)
 	for _, row := range opts.Rows {
 		for round := range opts.Rounds {
 			if err := report.round(ctx, opts, row, round, filepath.Join(dir, fmt.Sprint(row.Name, round))); err != nil {
@@ -77,13 +75,13 @@ type host interface {
 }
 
 func startHost(ctx context.Context, opts IdleOptions, row Row, name, dir string) (host, error) {
-	switch name {
-	case Centrifugo:
-		return startCentrifugo(opts.Log, opts.Centrifugo, dir, row.Subjects)
-	case Before:
-		return startStatuswire(ctx, Options{Row: row, Log: opts.Log}, opts.Before, dir)
+	s, err := startServer(ctx, name, Options{
+		Row: row, Statuswire: opts.Statuswire, Centrifugo: opts.Centrifugo, Before: opts.Before, Log: opts.Log,
+	}, dir)
+	if err != nil {
+		return nil, err
 	}
-	return startStatuswire(ctx, Options{Row: row, Log: opts.Log}, opts.Statuswire, dir)
+	return s.(host), nil // IdleOptions.Validate lets no others through
 }
 
 // holdCrowd is one round of one server.
@@ -138,13 +136,4 @@ func holdCrowd(ctx context.Context, opts IdleOptions, row IdleRow, name, dir str
 	}
 	m.After, err = server.process().rss()
 	return m, err
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -3,13 +3,13 @@ package bench
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,15 +32,12 @@ func RunJunk(ctx context.Context, opts JunkOptions) (_ JunkReport, err error) {
 	if err := opts.Validate(); err != nil {
 		return report, err
 	}
-	log := opts.Log
-	if log == nil {
-		log = io.Discard
-	}
-	dir, err := os.MkdirTemp("", "statuswire-bench-")
+	log := cmp.Or(opts.Log, io.Discard)
+	dir, remove, err := scratch()
 	if err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer remove(&err)
 	s := &statuswireServer{dir: dir, binary: opts.Statuswire, subjects: 1}
 	if err := s.configure(junkProxy + limitsBlock(crowdedLimits())); err != nil {
 		return report, err

@@ -26,9 +26,9 @@ func (r Report) PrintLatency(w io.Writer) error {
 	fmt.Fprintln(t, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
 	p99 := func(m Measurement) float64 { return micros(m.P99) / 1000 }
 	for _, s := range r.Servers {
-		of := func(figure func(Measurement) float64) spread { return spreadOf(s.figures(figure)) }
+		of := func(figure func(Measurement) float64) spread { return spreadOf(figuresOf(s.Rounds, figure)) }
 		var ratios []float64
-		for i, first := range r.Servers[0].figures(p99) {
+		for i, first := range figuresOf(r.Servers[0].Rounds, p99) {
 			ratios = append(ratios, p99(s.Rounds[i])/first)
 		}
 		tail, ratio := of(p99), spreadOf(ratios)

@@ -105,11 +105,7 @@ func (r ReplayReport) Print(w io.Writer) error {
 		{"replays run", func(r ReplayRound) Delivery { return r.Reading }},
 	} {
 		column := func(of func(Delivery) float64) spread {
-			var all []float64
-			for _, round := range r.Rounds {
-				all = append(all, of(line.of(round)))
-			}
-			return spreadOf(all)
+			return spreadOf(figuresOf(r.Rounds, func(round ReplayRound) float64 { return of(line.of(round)) }))
 		}
 		millis := func(of func(Delivery) time.Duration) string {
 			s := column(func(d Delivery) float64 { return micros(of(d)) / 1000 })

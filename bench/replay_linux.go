@@ -1,11 +1,11 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -34,14 +34,12 @@ func Replay(ctx context.Context, opts ReplayOptions) (report ReplayReport, err e
 	if err := opts.Validate(); err != nil {
 		return report, err
 	}
-	if opts.Log == nil {
-		opts.Log = io.Discard
-	}
-	dir, err := os.MkdirTemp("", "statuswire-bench-")
+	opts.Log = cmp.Or(opts.Log, io.Discard)
+	dir, remove, err := scratch()
 	if err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer remove(&err)
 	s, err := startStatuswire(ctx, Options{Row: opts.Live, Log: opts.Log}, opts.Statuswire, filepath.Join(dir, Statuswire))
 	if err != nil {
 		return report, err

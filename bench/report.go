@@ -46,10 +46,11 @@ func spreadOf(figures []float64) spread {
 	return spread{(s[(n-1)/2] + s[n/2]) / 2, s[0], s[n-1]}
 }
 
-func (s ServerReport) figures(of func(Measurement) float64) []float64 {
-	var out []float64
-	for _, m := range s.Rounds {
-		out = append(out, of(m))
+// figuresOf is one figure of each round.
+func figuresOf[Round any](rounds []Round, of func(Round) float64) []float64 {
+	out := make([]float64, len(rounds))
+	for i, m := range rounds {
+		out[i] = of(m)
 	}
 	return out
 }
@@ -58,8 +59,8 @@ func (s ServerReport) figures(of func(Measurement) float64) []float64 {
 // range over the rounds.
 func (r Report) Ratios(s ServerReport) (ofMedians, least, most float64) {
 	cost := func(m Measurement) float64 { return float64(m.PerDelivery) }
-	floor := r.Servers[0].figures(cost)
-	own := s.figures(cost)
+	floor := figuresOf(r.Servers[0].Rounds, cost)
+	own := figuresOf(s.Rounds, cost)
 	var pairs []float64
 	for i := range own {
 		pairs = append(pairs, own[i]/floor[i])
@@ -75,12 +76,12 @@ func (r Report) Print(w io.Writer) error {
 	fmt.Fprintln(t, "| server\t| µs CPU per delivery\t| × floor\t| p50 ms\t| p99 ms\t| bytes\t| KiB a socket\t| msg/s\t| others\t|")
 	fmt.Fprintln(t, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
 	for _, s := range r.Servers {
-		cost := spreadOf(s.figures(func(m Measurement) float64 { return micros(m.PerDelivery) }))
+		cost := spreadOf(figuresOf(s.Rounds, func(m Measurement) float64 { return micros(m.PerDelivery) }))
 		ratio, least, most := r.Ratios(s)
-		p50 := spreadOf(s.figures(func(m Measurement) float64 { return micros(m.P50) / 1000 }))
-		p99 := spreadOf(s.figures(func(m Measurement) float64 { return micros(m.P99) / 1000 }))
-		rate := spreadOf(s.figures(func(m Measurement) float64 { return m.Rate }))
-		others := spreadOf(s.figures(func(m Measurement) float64 { return 100 * (m.Others + m.Stolen) }))
+		p50 := spreadOf(figuresOf(s.Rounds, func(m Measurement) float64 { return micros(m.P50) / 1000 }))
+		p99 := spreadOf(figuresOf(s.Rounds, func(m Measurement) float64 { return micros(m.P99) / 1000 }))
+		rate := spreadOf(figuresOf(s.Rounds, func(m Measurement) float64 { return m.Rate }))
+		others := spreadOf(figuresOf(s.Rounds, func(m Measurement) float64 { return 100 * (m.Others + m.Stolen) }))
 		fmt.Fprintf(t, "| %s\t| %.2f (%.2f-%.2f)\t| %.2f (%.2f-%.2f)\t| %.1f\t| %.1f\t| %d\t| %d\t| %.0f\t| %.0f %%\t|\n",
 			s.Name, cost.median, cost.least, cost.most, ratio, least, most, p50.median, p99.median,
 			s.Bytes, s.SocketBytes>>10, rate.median, others.median)

@@ -1,11 +1,11 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -33,14 +33,12 @@ func Run(ctx context.Context, opts Options) (_ Report, err error) {
 	if err := opts.Validate(); err != nil {
 		return Report{}, err
 	}
-	if opts.Log == nil {
-		opts.Log = io.Discard
-	}
-	dir, err := os.MkdirTemp("", "statuswire-bench-")
+	opts.Log = cmp.Or(opts.Log, io.Discard)
+	dir, remove, err := scratch()
 	if err != nil {
 		return Report{}, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer remove(&err)
 
 	report := Report{Row: opts.Row, Rounds: opts.Rounds, Duration: opts.Duration}
 	var bouts []*bout
@@ -89,10 +87,8 @@ func openAll(ctx context.Context, bouts []*bout, opts Options) ([]int, error) {
 		}
 		memory[i] = -before
 	}
-	select {
-	case <-time.After(settle):
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := sleep(ctx, settle); err != nil {
+		return nil, err
 	}
 	for i, b := range bouts {
 		after, err := b.server.process().rss()

@@ -5,7 +5,6 @@ package bench
 import (
 	"context"
 	"errors"
-	"io"
 )
 
 var errLinuxOnly = errors.New("the benchmark runs on Linux only: it reads another process's CPU clock, and epoll")
@@ -29,9 +28,6 @@ func RunJunk(context.Context, JunkOptions) (JunkReport, error) { return JunkRepo
 
 // Serve is for Linux only.
 func Serve([]string) error { return errLinuxOnly }
-
-// RunStrangers is for Linux only.
-func RunStrangers(context.Context, io.Reader, io.Writer) error { return errLinuxOnly }
 
 // RunSiege is for Linux only.
 func RunSiege(context.Context, SiegeOptions) (SiegeReport, error) { return SiegeReport{}, errLinuxOnly }

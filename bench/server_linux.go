@@ -40,6 +40,9 @@ func Serve(args []string) error {
 	if len(args) == 1 && args[0] == "crowd" {
 		return serveCrowd(os.Stdin, os.Stdout)
 	}
+	if len(args) == 1 && args[0] == "strangers" {
+		return serveStrangers(context.Background(), os.Stdin, os.Stdout)
+	}
 	return fmt.Errorf("nothing is known of %q", args)
 }
 

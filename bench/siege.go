@@ -25,9 +25,10 @@ type SiegeOptions struct {
 	Changes int
 	// Hostile is what the network does.
 	Hostile Hostile
-	// Strangers is the command line of a process that runs RunStrangers, in which they do
-	// it. Without one they share the process with the good browsers.
-	Strangers []string
+	// Self is the program that becomes the strangers when it is called with the arguments
+	// "serve" and "strangers", and answers them by calling Serve. Without one they share
+	// the process with the good browsers.
+	Self string
 	// Duration is of the time without it and of the time with it.
 	Duration time.Duration
 	// Rest is how long after its end the memory is looked at.

@@ -6,9 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"sync"
 )
 
 // order is what strangers are told: one line of JSON.
@@ -19,14 +16,13 @@ type order struct {
 	Hostile        Hostile // what to do, and how much of it
 }
 
-// RunStrangers reads from in what they have to do, does it until in ends, and writes to
-// out what they tried: how often, by what it was and how it ended, as one line of JSON.
-func RunStrangers(ctx context.Context, in io.Reader, out io.Writer) error {
+// serveStrangers does what the first line of in orders, until in ends, and writes to out
+// what was tried: how often, by what it was and how it ended, as one line of JSON.
+func serveStrangers(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, lift := context.WithCancel(ctx)
 	defer lift()
-	told := json.NewDecoder(in)
 	var o order
-	if err := told.Decode(&o); err != nil {
+	if err := json.NewDecoder(in).Decode(&o); err != nil {
 		return fmt.Errorf("what the strangers have to do: %w", err)
 	}
 	go func() { // ends with in, which whoever has begun this closes
@@ -38,37 +34,22 @@ func RunStrangers(ctx context.Context, in io.Reader, out io.Writer) error {
 
 // besieging is a siege under way.
 type besieging struct {
-	told io.WriteCloser // closed, it ends
-	done func() error
-	out  bytes.Buffer
-
-	end sync.Once
-	err error
+	told  io.WriteCloser         // closed, it ends
+	tried func() ([]byte, error) // the line of serveStrangers, when it has ended
 }
 
-// besiege begins what the strangers do: in a process of their own if the options name
-// one, so that what they have to wait for delays nobody who measures.
+// besiege begins what the strangers do: in a process of their own if there is a program
+// for it, so that what they have to wait for delays nobody who measures.
 func (s *siege) besiege(ctx context.Context) (*besieging, error) {
 	o, err := s.order()
 	if err != nil {
 		return nil, err
 	}
-	b := &besieging{}
-	if len(s.opts.Strangers) == 0 {
-		in, told := io.Pipe()
-		ended := make(chan error, 1)
-		go func() { ended <- RunStrangers(ctx, in, &b.out) }()
-		b.told, b.done = told, func() error { return <-ended }
-	} else {
-		cmd := exec.CommandContext(ctx, s.opts.Strangers[0], s.opts.Strangers[1:]...)
-		cmd.Stdout, cmd.Stderr = &b.out, os.Stderr
-		if b.told, err = cmd.StdinPipe(); err != nil {
-			return nil, err
-		}
-		if err := cmd.Start(); err != nil {
-			return nil, fmt.Errorf("start the strangers: %w", err)
-		}
-		b.done = cmd.Wait
+	var b *besieging
+	if s.opts.Self == "" {
+		b = strangersHere(ctx)
+	} else if b, err = strangersApart(s.opts); err != nil {
+		return nil, err
 	}
 	if err := json.NewEncoder(b.told).Encode(o); err != nil {
 		_, _ = b.lift()
@@ -77,14 +58,36 @@ func (s *siege) besiege(ctx context.Context) (*besieging, error) {
 	return b, nil
 }
 
-// lift ends it, and returns what was tried. Lifting twice is fine.
-func (b *besieging) lift() (attempts map[string]int, err error) {
-	b.end.Do(func() {
-		_ = b.told.Close()
-		b.err = b.done()
-	})
-	if b.err != nil {
-		return nil, fmt.Errorf("the strangers: %w", b.err)
+func strangersHere(ctx context.Context) *besieging {
+	in, told := io.Pipe()
+	var out bytes.Buffer
+	ended := make(chan error, 1)
+	go func() { ended <- serveStrangers(ctx, in, &out) }() // ends with told
+	return &besieging{told, func() ([]byte, error) {
+		err := <-ended
+		return out.Bytes(), err
+	}}
+}
+
+func strangersApart(opts SiegeOptions) (*besieging, error) {
+	p, err := start(opts.Log, opts.Self, "serve", "strangers")
+	if err != nil {
+		return nil, err
 	}
-	return attempts, json.Unmarshal(b.out.Bytes(), &attempts)
+	return &besieging{p.stdin, func() ([]byte, error) {
+		defer p.stop()
+		line, err := p.line()
+		return []byte(line), err
+	}}, nil
+}
+
+// lift ends it, and returns what was tried.
+func (b *besieging) lift() (attempts map[string]int, err error) {
+	_ = b.told.Close()
+	line, err := b.tried()
+	if err != nil {
+		return nil, fmt.Errorf("the strangers: %w", err)
+	}
+	err = json.Unmarshal(line, &attempts)
+	return attempts, err
 }

@@ -1,11 +1,11 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -32,14 +32,12 @@ func RunSiege(ctx context.Context, opts SiegeOptions) (report SiegeReport, err e
 	if err := opts.Validate(); err != nil {
 		return report, err
 	}
-	if opts.Log == nil {
-		opts.Log = io.Discard
-	}
-	dir, err := os.MkdirTemp("", "statuswire-bench-")
+	opts.Log = cmp.Or(opts.Log, io.Discard)
+	dir, remove, err := scratch()
 	if err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer remove(&err)
 
 	s := &siege{opts: opts, log: &countingLog{to: opts.Log}, begun: time.Now()}
 	s.server = &statuswireServer{binary: opts.Statuswire, dir: filepath.Join(dir, Statuswire)}
@@ -89,10 +87,8 @@ func (s *siege) run(ctx context.Context, report *SiegeReport) error {
 	report.Attempts = attempts
 	fmt.Fprintf(s.opts.Log, "besieged: %+v\n", report.Siege)
 
-	select {
-	case <-time.After(s.opts.Rest):
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := sleep(ctx, s.opts.Rest); err != nil {
+		return err
 	}
 	report.LogBytes = int(s.log.bytes.Load() - logged)
 	if report.After, err = s.server.child.rss(); err != nil {

@@ -127,11 +127,7 @@ func (r StormReport) Print(w io.Writer) error {
 	fmt.Fprintln(t, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
 	for _, row := range r.Rows {
 		of := func(figure func(StormMeasurement) float64) spread {
-			var all []float64
-			for _, m := range row.Rounds {
-				all = append(all, figure(m))
-			}
-			return spreadOf(all)
+			return spreadOf(figuresOf(row.Rounds, figure))
 		}
 		ms := func(figure func(StormMeasurement) time.Duration) spread {
 			return of(func(m StormMeasurement) float64 { return micros(figure(m)) / 1000 })

@@ -1,11 +1,11 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -45,15 +45,12 @@ func RunStorm(ctx context.Context, opts StormOptions) (_ StormReport, err error)
 	if err := opts.Validate(); err != nil {
 		return StormReport{}, err
 	}
-	log := opts.Log
-	if log == nil {
-		log = io.Discard
-	}
-	dir, err := os.MkdirTemp("", "statuswire-bench-")
+	log := cmp.Or(opts.Log, io.Discard)
+	dir, remove, err := scratch()
 	if err != nil {
 		return StormReport{}, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer remove(&err)
 
 	report := StormReport{Options: opts}
 	var bouts []*stormBout
@@ -124,10 +121,8 @@ func (b *stormBout) launch() error {
 
 // storm is one of them.
 func (b *stormBout) storm(ctx context.Context, calamity Calamity) (m StormMeasurement, err error) {
-	select {
-	case <-time.After(b.opts.Rest):
-	case <-ctx.Done():
-		return m, ctx.Err()
+	if err := sleep(ctx, b.opts.Rest); err != nil {
+		return m, err
 	}
 	whole := context.WithoutCancel(ctx)
 	ctx, cancel := context.WithTimeout(ctx, 2*stormTimeout)

@@ -10,19 +10,14 @@ import (
 	"github.com/statuswire/statuswire/bench"
 )
 
-func main() { bench.Main("siege", run) }
-
-// strangers is the argument with which the command is the strangers and nothing else.
-const strangers = "strangers"
-
-func run(ctx context.Context, args []string) error {
-	if len(args) == 1 && args[0] == strangers {
-		return bench.RunStrangers(ctx, os.Stdin, os.Stdout)
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		bench.Exit("siege", bench.Serve(os.Args[2:]))
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
+	bench.Main("siege", run)
+}
+
+func run(ctx context.Context, args []string) (err error) {
 	opts := bench.DefaultSiege()
 	flags := flag.NewFlagSet("siege", flag.ContinueOnError)
 	flags.StringVar(&opts.Statuswire, "statuswire", "bin/statuswire", "the binary that is besieged")
@@ -45,7 +40,9 @@ func run(ctx context.Context, args []string) error {
 	if *verbose {
 		opts.Log = os.Stderr
 	}
-	opts.Strangers = []string{self, strangers}
+	if opts.Self, err = os.Executable(); err != nil {
+		return err
+	}
 	report, err := bench.RunSiege(ctx, opts)
 	if err != nil {
 		return err
