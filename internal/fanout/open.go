@@ -118,6 +118,15 @@ func (f *Fanout) openAgain(o opening, err error) {
 // errMadeAnew says that what was read is of two streams.
 var errMadeAnew = errors.New("the stream was made anew")
 
+// stateSince reads the stream's state once more, behind what was read since before.
+func (f *Fanout) stateSince(before StreamState) (StreamState, error) {
+	now, err := f.readState()
+	if err == nil && now.Epoch != before.Epoch {
+		err = errMadeAnew
+	}
+	return now, err
+}
+
 // openAll returns when the server has the subscriptions, and the topics have begun.
 func (f *Fanout) openAll(ctx context.Context, all []opening) error {
 	if err := f.Flush(ctx); err != nil {
@@ -145,10 +154,7 @@ func (f *Fanout) openAll(ctx context.Context, all []opening) error {
 		return err
 	}
 	// What the stream has dropped by then nobody can tell of any more.
-	now, err := f.readState()
-	if err == nil && now.Epoch != state.Epoch {
-		err = errMadeAnew
-	}
+	now, err := f.stateSince(state)
 	if err != nil {
 		return err
 	}

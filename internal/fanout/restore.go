@@ -92,10 +92,7 @@ func (f *Fanout) readBack(ctx context.Context, all []*restoring) error {
 	if err != nil {
 		return err
 	}
-	now, err := f.readState()
-	if err == nil && now.Epoch != state.Epoch {
-		err = errMadeAnew
-	}
+	now, err := f.stateSince(state)
 	if err != nil {
 		return err
 	}
