@@ -70,6 +70,7 @@ var floors = map[string]int{
 	"internal/pause":               0,
 	"internal/text":                0,
 	"internal/storage":             0,
+	"internal/logtest":             0,
 	"internal/storage/storagetest": 0,
 	"internal/descriptors":         0,
 	"internal/outbox":              0,

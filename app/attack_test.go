@@ -20,6 +20,7 @@ import (
 	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/identity"
 	"github.com/statuswire/statuswire/internal/keys"
+	"github.com/statuswire/statuswire/internal/logtest"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -52,7 +53,7 @@ func recordsIn(t *testing.T, nc *nats.Conn, name string) (records []audit.Record
 // time, while administrators change access, end a session and take access away: each
 // of their acts is a record, the refusals are a few, and so are the lines of the log.
 func TestAFloodOfRefusedOriginsHidesNoActOfAnAdministrator(t *testing.T) {
-	dir, log := t.TempDir(), &paper{}
+	dir, log := t.TempDir(), &logtest.Log{}
 	a := newApp(t, app.Options{
 		DataDir: dir, Logger: slog.New(slog.NewTextHandler(log, nil)),
 		Gateway: gateway.Options{TrustedProxies: loopback},

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/statuswire/statuswire/gateway"
 	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/logtest"
 )
 
 func engineOnFreePort() engine.Options { return engine.Options{Listen: "127.0.0.1:0"} }
@@ -206,9 +206,9 @@ func TestAnAddressHasSoManyConnectionsWhateverTheyDo(t *testing.T) {
 }
 
 func TestConnectionsOfAllTogetherAreBoundedByTheDescriptors(t *testing.T) {
-	log := &lockedLog{}
+	log := &logtest.Log{}
 	// 110 leave 6 for browsers.
-	a := newApp(t, app.Options{Descriptors: 110, Logger: log.logger(), Gateway: gateway.Options{ConnectTimeout: time.Minute,
+	a := newApp(t, app.Options{Descriptors: 110, Logger: slog.New(slog.NewTextHandler(log, nil)), Gateway: gateway.Options{ConnectTimeout: time.Minute,
 		Limits: limit.Options{Connections: limit.Rule{Value: 10}}}})
 	start(t, a)
 	for i := range 6 {
@@ -239,24 +239,4 @@ func TestConnectionsOfAllTogetherAreBoundedByTheDescriptors(t *testing.T) {
 	if _, err := app.New(app.Options{DataDir: t.TempDir(), Descriptors: 100}); err == nil || !strings.Contains(err.Error(), "ulimit -n") {
 		t.Errorf("with 100 descriptors: %v", err)
 	}
-}
-
-// lockedLog collects what is logged.
-type lockedLog struct {
-	mu  sync.Mutex // guards buf
-	buf strings.Builder
-}
-
-func (l *lockedLog) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
-func (l *lockedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }

@@ -3,12 +3,14 @@ package app_test
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/statuswire/statuswire/app"
 	"github.com/statuswire/statuswire/gateway"
+	"github.com/statuswire/statuswire/internal/logtest"
 )
 
 // asHost asks under another name than the one that is called.
@@ -63,8 +65,8 @@ func TestPublicHTTPWithoutAProxyWarns(t *testing.T) {
 		{"behind a proxy", app.Options{HTTP: ":8080", Gateway: gateway.Options{TrustedProxies: loopback}}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			log := &lockedLog{}
-			tt.opts.Report(log.logger())
+			log := &logtest.Log{}
+			tt.opts.Report(slog.New(slog.NewTextHandler(log, nil)))
 			if got := strings.Contains(log.String(), "no TLS stands in front"); got != tt.warn {
 				t.Errorf("warned: %v, want %v\n%s", got, tt.warn, fmt.Sprint(log))
 			}

@@ -3,6 +3,7 @@ package app_test
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/app"
+	"github.com/statuswire/statuswire/internal/logtest"
 )
 
 const aFigure = "\nstatuswire_connections 0\n"
@@ -82,8 +84,8 @@ func TestTheDefaultMetricsAddressGivesWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = free.Close()
-	log := &lockedLog{}
-	a := newApp(t, app.Options{HTTP: free.Addr().String(), Logger: log.logger()})
+	log := &logtest.Log{}
+	a := newApp(t, app.Options{HTTP: free.Addr().String(), Logger: slog.New(slog.NewTextHandler(log, nil))})
 	start(t, a)
 	if _, body := get(t, a.Endpoints().Metrics); !strings.Contains(body, aFigure) {
 		t.Errorf("%s: %q", a.Endpoints().Metrics, body)

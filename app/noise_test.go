@@ -1,36 +1,17 @@
 package app_test
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/statuswire/statuswire/app"
 	"github.com/statuswire/statuswire/gateway"
+	"github.com/statuswire/statuswire/internal/logtest"
 )
-
-// paper is what the process's log is written on.
-type paper struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
-}
-
-func (p *paper) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.b.Write(b)
-}
-
-func (p *paper) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.b.String()
-}
 
 // whole sends the text and waits until the server has closed the connection.
 func whole(t *testing.T, addr, text string) {
@@ -47,7 +28,7 @@ func whole(t *testing.T, addr, text string) {
 // Whoever reaches a listener, without any login, writes little: every line is cut,
 // and of lines that are alike there are few.
 func TestAStrangerCannotFloodTheLog(t *testing.T) {
-	log := &paper{}
+	log := &logtest.Log{}
 	a := newApp(t, app.Options{
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Gateway: gateway.Options{

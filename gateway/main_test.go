@@ -33,6 +33,7 @@ import (
 	"github.com/statuswire/statuswire/internal/keys"
 	"github.com/statuswire/statuswire/internal/limit"
 	"github.com/statuswire/statuswire/internal/link"
+	"github.com/statuswire/statuswire/internal/logtest"
 	"github.com/statuswire/statuswire/internal/mark"
 	"github.com/statuswire/statuswire/internal/session"
 	"github.com/statuswire/statuswire/status"
@@ -58,7 +59,7 @@ type rig struct {
 	ingest   *nats.Conn
 	edge     *nats.Conn
 	url      string // ws://…
-	log      *lockedBuffer
+	log      *logtest.Log
 	upstream *nats.Conn
 
 	attendance *attendance
@@ -82,7 +83,7 @@ func newRig(t testing.TB, opts gateway.Options, change ...func(*gateway.Deps)) *
 		must(t, err)
 		return nc
 	}
-	r := &rig{t: t, engine: e, log: &lockedBuffer{}, ingest: connect(engine.PartBroadcaster), edge: connect(engine.PartEdge)}
+	r := &rig{t: t, engine: e, log: &logtest.Log{}, ingest: connect(engine.PartBroadcaster), edge: connect(engine.PartEdge)}
 	r.members = &members{of: map[status.ConversationID]map[status.UserID]bool{}}
 	r.attendance = &attendance{}
 	r.keys = set
@@ -602,24 +603,6 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// lockedBuffer is a log that may be read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func newReader(c net.Conn) *bufio.Reader { return bufio.NewReader(c) }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/statuswire/statuswire/internal/logtest"
 )
 
 // docsTimeout bounds one script of a page.
@@ -83,7 +85,7 @@ type pageRun struct {
 	dir        string
 	env        []string
 	addresses  *strings.Replacer // of the page, to those of the server
-	background *lockedBuffer
+	background *logtest.Log
 }
 
 func newPageRun(t *testing.T, s *statuswire) *pageRun {
@@ -180,7 +182,7 @@ func (r *pageRun) do(t *testing.T, page string, s snippet) bool {
 	return err == nil
 }
 
-func (r *pageRun) command(s snippet, out *lockedBuffer) *exec.Cmd {
+func (r *pageRun) command(s snippet, out *logtest.Log) *exec.Cmd {
 	cmd := exec.Command("bash", "-euo", "pipefail", "-c", r.addresses.Replace(s.text))
 	cmd.Dir, cmd.Env = r.dir, r.env
 	cmd.Stdout, cmd.Stderr = out, out
@@ -190,7 +192,7 @@ func (r *pageRun) command(s snippet, out *lockedBuffer) *exec.Cmd {
 
 func (r *pageRun) run(t *testing.T, s snippet) error {
 	t.Helper()
-	out := &lockedBuffer{}
+	out := &logtest.Log{}
 	cmd := r.command(s, out)
 	if err := cmd.Start(); err != nil {
 		return err
@@ -212,7 +214,7 @@ func (r *pageRun) run(t *testing.T, s snippet) error {
 
 func (r *pageRun) start(t *testing.T, s snippet) error {
 	t.Helper()
-	r.background = &lockedBuffer{}
+	r.background = &logtest.Log{}
 	cmd := r.command(s, r.background)
 	if err := cmd.Start(); err != nil {
 		return err

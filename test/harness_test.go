@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/statuswire/statuswire/internal/logtest"
 )
 
 const (
@@ -74,7 +76,7 @@ type statuswire struct {
 	Metrics        string
 
 	cmd   *exec.Cmd
-	log   *lockedBuffer
+	log   *logtest.Log
 	ended chan struct{} // closed when the process has ended
 	err   error         // how it ended; set before ended is closed
 }
@@ -123,7 +125,7 @@ func launchBy(t testing.TB, by []string, dataDir string, flags ...string) *statu
 	if err := os.Remove(endpoints); err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err) // an old file would name the addresses of an earlier server
 	}
-	s := &statuswire{Bin: binary(t), DataDir: dataDir, log: &lockedBuffer{}, ended: make(chan struct{})}
+	s := &statuswire{Bin: binary(t), DataDir: dataDir, log: &logtest.Log{}, ended: make(chan struct{})}
 	args := append(slices.Clone(by), s.Bin, "serve", "--data", dataDir, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
 	args = append(args, flags...)
 	s.cmd = exec.Command(args[0], args[1:]...)
@@ -209,22 +211,4 @@ func (s *statuswire) run(t testing.TB, args ...string) string {
 		t.Fatalf("statuswire %s: %v\n%s%s", strings.Join(args, " "), err, &stdout, &stderr)
 	}
 	return strings.TrimSpace(stdout.String())
-}
-
-// lockedBuffer is a bytes.Buffer for a process that still writes.
-type lockedBuffer struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/statuswire/statuswire/internal/logtest"
 )
 
 // TestUnmodifiedBrowserClients runs node/: nats-core and nats.ws as they are
@@ -82,7 +84,7 @@ func startNode(t testing.TB, read func(io.Reader) error, program string, args ..
 	needNodeModules(t, "node")
 	cmd := exec.Command("node", append([]string{program}, args...)...)
 	cmd.Dir = "node"
-	stderr := &lockedBuffer{}
+	stderr := &logtest.Log{}
 	cmd.Stderr = stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/statuswire/statuswire/internal/logtest"
 )
 
 // TestServeOutlivesTheReadersOfItsOutput closes the far end of stdout, of stderr and
@@ -20,7 +22,7 @@ import (
 func TestServeOutlivesTheReadersOfItsOutput(t *testing.T) {
 	for _, closed := range []string{"stdout", "stderr", "both"} {
 		t.Run(closed, func(t *testing.T) {
-			s := &statuswire{Bin: binary(t), DataDir: t.TempDir(), log: &lockedBuffer{}, ended: make(chan struct{})}
+			s := &statuswire{Bin: binary(t), DataDir: t.TempDir(), log: &logtest.Log{}, ended: make(chan struct{})}
 			s.cmd = exec.Command(s.Bin, "serve", "--data", s.DataDir, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
 			s.cmd.Dir = t.TempDir()
 			s.cmd.Stdout, s.cmd.Stderr = s.log, s.log

@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -16,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/logtest"
 )
 
 func TestStopTwiceIsFine(t *testing.T) {
@@ -181,7 +181,7 @@ func TestARestartBringsTheSettingsUpToDate(t *testing.T) {
 }
 
 func TestServerLinesGoToTheLoggerWithoutNotices(t *testing.T) {
-	var out lockedBuffer
+	var out logtest.Log
 	opts := options(t)
 	opts.Listen = "0.0.0.0:0"
 	opts.Logger = slog.New(slog.NewTextHandler(&out, nil))
@@ -200,7 +200,7 @@ func TestServerLinesGoToTheLoggerWithoutNotices(t *testing.T) {
 }
 
 func TestTheLogHasNoTokenAndNoLineForADeniedLogin(t *testing.T) {
-	var out lockedBuffer
+	var out logtest.Log
 	opts := options(t)
 	opts.Logger = slog.New(slog.NewTextHandler(&out, nil))
 	e := start(t, opts)
@@ -246,23 +246,6 @@ func TestTheLogHasNoTokenAndNoLineForADeniedLogin(t *testing.T) {
 	if strings.Contains(text, "level=ERROR") {
 		t.Errorf("what a client does wrong is no error of ours:\n%s", text)
 	}
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // statusStream is the stream STATUS as an operator sees it.

@@ -11,13 +11,14 @@ import (
 
 	"github.com/statuswire/statuswire/internal/engine"
 	"github.com/statuswire/statuswire/internal/limit"
+	"github.com/statuswire/statuswire/internal/logtest"
 	"github.com/statuswire/statuswire/internal/noise"
 )
 
 // Whoever reaches the listener can have nats-server write a line for each
 // connection, with a name of their own in it.
 func TestAFloodOfBadConnectionsWritesFewLinesAndHidesNoOther(t *testing.T) {
-	var out lockedBuffer
+	var out logtest.Log
 	h := noise.New(slog.NewTextHandler(&out, nil), noise.Options{Network: limit.Network})
 	defer h.Close()
 	opts := options(t)

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/logtest"
 )
 
 // fill stores statuses of the same size: count on each subject, in turn.
@@ -91,7 +92,7 @@ func TestALimitPerSubjectOneTooLowIsRefusedAndThenDropsTheOldestOfEach(t *testin
 	stop(t, e)
 
 	opts.Retention.MaxPerSubject, opts.AllowShrink = 6, true
-	var log lockedBuffer
+	var log logtest.Log
 	opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	e = start(t, opts)
 	got := stored(t, e)
@@ -173,7 +174,7 @@ func TestAnAgeLimitThatDropsTheOldestIsRefused(t *testing.T) {
 func TestALowerAgeLimitHoldsAtOnceAndForWhatComesLater(t *testing.T) {
 	t.Parallel() // it waits for statuses to become old
 	opts := options(t)
-	var log lockedBuffer
+	var log logtest.Log
 	opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	e := start(t, opts)
 	fill(t, e, 5, "c1.engine")

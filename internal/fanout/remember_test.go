@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/logtest"
 )
 
 // keep has topics kept for as long as a test may take.
@@ -355,11 +356,11 @@ func TestAnOperatorsPurgeIsHeard(t *testing.T) {
 }
 
 func TestWithoutEarsForWhatIsDeletedNobodyIsServedFromMemory(t *testing.T) {
-	log := &lines{}
+	log := &logtest.Log{}
 	opts := keep()
 	opts.Logger = slog.New(slog.NewTextHandler(log, nil))
 	r := newRigOn(t, opts, `"$JS.API.STREAM.PURGE.STATUS", "$JS.API.STREAM.MSG.DELETE.STATUS"] } } }`, `"$JS.API.STREAM.PURGE.STATUS"] } } }`)
-	eventually(t, "it is told", func() bool { return log.count("does not let the fan-out hear") == 1 })
+	eventually(t, "it is told", func() bool { return log.Count("does not let the fan-out hear") == 1 })
 	place := r.leave("status.c1.engine")
 	r.store("c1", "engine", "1")
 	r.settled("status.c1.engine")

@@ -1,7 +1,6 @@
 package fanout_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,30 +13,13 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/statuswire/statuswire/internal/fanout"
+	"github.com/statuswire/statuswire/internal/logtest"
 )
 
 const (
 	shippedLimit = "max_subscriptions: 250000"
 	lowLimit     = "max_subscriptions: 40"
 )
-
-// lines is a log.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.b.String(), text)
-}
 
 // follow subscribes until the fan-out refuses, and returns who follows; each hears its
 // own category of c1.
@@ -57,7 +39,7 @@ func (r *rig) follow(most int) (all []*collector, subs []*fanout.Subscription, r
 // The SUB of one too many succeeded, and its statuses came half a minute late, when the
 // stream was asked what was missing.
 func TestOneSubscriptionTooManyIsRefusedAndTheOthersAreLive(t *testing.T) {
-	log := &lines{}
+	log := &logtest.Log{}
 	r := newRigOn(t, fanout.Options{MaxSubscriptions: 40, CheckEvery: never, Logger: slog.New(slog.NewTextHandler(log, nil))}, shippedLimit, lowLimit)
 	all, subs, err := r.follow(100)
 	if !errors.Is(err, fanout.ErrFull) {
@@ -85,7 +67,7 @@ func TestOneSubscriptionTooManyIsRefusedAndTheOthersAreLive(t *testing.T) {
 		t.Error(err)
 	}
 	// The alarm is given once, not by each who is refused.
-	if n, full := log.count("nearly as many"), log.count("further ones are refused"); n != 1 || full != 1 {
+	if n, full := log.Count("nearly as many"), log.Count("further ones are refused"); n != 1 || full != 1 {
 		t.Errorf("%d alarms before, %d when it was full", n, full)
 	}
 	// There is room again as soon as somebody leaves, and the next alarm after many have.
@@ -93,7 +75,7 @@ func TestOneSubscriptionTooManyIsRefusedAndTheOthersAreLive(t *testing.T) {
 	if _, err := r.fanout.Subscribe(t.Context(), "presence.c1", "", "1", newCollector()); err != nil {
 		t.Errorf("when one has left: %v", err)
 	}
-	if n := log.count("nearly as many"); n != 1 {
+	if n := log.Count("nearly as many"); n != 1 {
 		t.Errorf("%d alarms of one episode", n)
 	}
 	for _, s := range subs[6:] {
@@ -102,7 +84,7 @@ func TestOneSubscriptionTooManyIsRefusedAndTheOthersAreLive(t *testing.T) {
 	if _, _, err := r.follow(100); !errors.Is(err, fanout.ErrFull) {
 		t.Error(err)
 	}
-	if n := log.count("nearly as many"); n != 2 {
+	if n := log.Count("nearly as many"); n != 2 {
 		t.Errorf("%d alarms of two episodes", n)
 	}
 }

@@ -1,16 +1,15 @@
 package mark_test
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/statuswire/statuswire/internal/logtest"
 	"github.com/statuswire/statuswire/internal/mark"
 )
 
@@ -142,27 +141,9 @@ func TestOptionsAtTheirBounds(t *testing.T) {
 	}
 }
 
-// logged is what an operator reads.
-type logged struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logged) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.buf.String(), text)
-}
-
 func TestAnOperatorHearsOfAStreamThatTakesNothingOnce(t *testing.T) {
 	s := newServer(t)
-	var log logged
+	var log logtest.Log
 	store, k := s.process(mark.Options{WriteEvery: 5 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	const text = "the marks cannot be written"
 	h := open(t, store, key("alice", "1"))
@@ -170,7 +151,7 @@ func TestAnOperatorHearsOfAStreamThatTakesNothingOnce(t *testing.T) {
 		refuse(t, s, true)
 		set(h, engineOf(1), uint64(5+i))
 		eventually(t, "some failures", func() bool { return k.Stats().Failures >= failures })
-		if n := log.count(text); n != i+1 {
+		if n := log.Count(text); n != i+1 {
 			t.Errorf("outage %d: it was logged %d times", i+1, n)
 		}
 		written := k.Stats().Written
@@ -181,10 +162,10 @@ func TestAnOperatorHearsOfAStreamThatTakesNothingOnce(t *testing.T) {
 
 func TestAnOperatorHearsOfMarksThatCannotBeRead(t *testing.T) {
 	s := newServer(t)
-	var quiet logged
+	var quiet logtest.Log
 	_, k := s.process(mark.Options{Logger: slog.New(slog.NewTextHandler(&quiet, nil))})
 	stop(t, k)
-	if n := quiet.count("level=WARN"); n != 0 {
+	if n := quiet.Count("level=WARN"); n != 0 {
 		t.Errorf("nothing is wrong, and it was logged %d times", n)
 	}
 	js, err := jetstream.New(s.connect())
@@ -194,13 +175,13 @@ func TestAnOperatorHearsOfMarksThatCannotBeRead(t *testing.T) {
 	if _, err := js.Publish(t.Context(), "marks.other", []byte("nonsense")); err != nil {
 		t.Fatal(err)
 	}
-	var nonsense logged
+	var nonsense logtest.Log
 	_, k = s.process(mark.Options{Logger: slog.New(slog.NewTextHandler(&nonsense, nil))})
 	stop(t, k)
-	if n := nonsense.count("marks that make no sense"); n != 1 {
+	if n := nonsense.Count("marks that make no sense"); n != 1 {
 		t.Errorf("nonsense in the stream was logged %d times", n)
 	}
-	var gone logged
+	var gone logtest.Log
 	store := newStore(t, mark.Options{Logger: slog.New(slog.NewTextHandler(&gone, nil)), Timeout: 100 * time.Millisecond})
 	if k, err = mark.NewKeeper(s.connect(), "NO_SUCH_STREAM", store); err != nil {
 		t.Fatal(err)
@@ -209,7 +190,7 @@ func TestAnOperatorHearsOfMarksThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop(t, k)
-	if n := gone.count("the marks of an earlier process cannot be read"); n != 1 {
+	if n := gone.Count("the marks of an earlier process cannot be read"); n != 1 {
 		t.Errorf("a stream that there is not was logged %d times", n)
 	}
 }

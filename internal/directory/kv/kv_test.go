@@ -1,7 +1,6 @@
 package kv_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +18,7 @@ import (
 	"github.com/statuswire/statuswire/internal/directory"
 	"github.com/statuswire/statuswire/internal/directory/kv"
 	"github.com/statuswire/statuswire/internal/engine"
+	"github.com/statuswire/statuswire/internal/logtest"
 	"github.com/statuswire/statuswire/status"
 )
 
@@ -45,24 +45,6 @@ func knows(d *kv.Directory, id status.ConversationID) bool {
 	return err == nil
 }
 
-// syncBuffer is a log that goroutines write and a test reads.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 func TestBrokenValuesAreUnknownAndLoggedByKeyOnly(t *testing.T) {
 	values := map[string]string{
 		"not-json":   `secret-text`,
@@ -76,7 +58,7 @@ func TestBrokenValuesAreUnknownAndLoggedByKeyOnly(t *testing.T) {
 	}
 	e := startEngine(t)
 	nc := connect(t, e, engine.PartDirectory)
-	check := func(t *testing.T, log *syncBuffer, d *kv.Directory) {
+	check := func(t *testing.T, log *logtest.Log, d *kv.Directory) {
 		for key := range values {
 			if knows(d, status.ConversationID(key)) || knows(d, "other") {
 				t.Errorf("%s: the broken conversation is known", key)
@@ -93,7 +75,7 @@ func TestBrokenValuesAreUnknownAndLoggedByKeyOnly(t *testing.T) {
 			t.Errorf("the list is %+v, %v", list, err)
 		}
 	}
-	var log syncBuffer
+	var log logtest.Log
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	watched := startDirectory(t, e, kv.Options{Logger: logger})
 	for key, value := range values {
@@ -102,7 +84,7 @@ func TestBrokenValuesAreUnknownAndLoggedByKeyOnly(t *testing.T) {
 	create(t, watched, "good")
 	t.Run("when they come while it runs", func(t *testing.T) { check(t, &log, watched) })
 	t.Run("when they were there before", func(t *testing.T) {
-		var log syncBuffer
+		var log logtest.Log
 		check(t, &log, startDirectory(t, e, kv.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}))
 	})
 }
@@ -184,7 +166,7 @@ func consumers(t testing.TB, e *engine.Engine) []string {
 
 func TestAWatchWhoseConsumerIsDeletedComesBackWithNothingMissed(t *testing.T) {
 	e := startEngine(t)
-	var log syncBuffer
+	var log logtest.Log
 	d := kv.New(connect(t, e, engine.PartDirectory), kv.Options{Logger: slog.New(slog.NewTextHandler(&log, nil)), Heartbeat: 500 * time.Millisecond})
 	var mu sync.Mutex
 	told := map[status.ConversationID]int{}
